@@ -1,0 +1,1 @@
+"""What is learnt: River estimators, features, evaluation and the snapshot format."""

@@ -1,0 +1,81 @@
+"""Every record type there is, and how its bytes are read and written."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from schemas.base import Record, Rejected
+from schemas.commands import ControlModel, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
+from schemas.events import (
+    DeadLettered,
+    FactsObserved,
+    FilmRegistered,
+    RatingCleaned,
+    RatingObserved,
+    RatingPredicted,
+    ReviewCleaned,
+    ReviewObserved,
+    SentimentPredicted,
+)
+from schemas.upcast import schema_version, upcast
+
+RECORDS: Final[tuple[type[Record], ...]] = (
+    PushFilm,
+    PushCelebrity,
+    SubmitFilm,
+    FilmRegistered,
+    SubmitCelebrity,
+    RatingObserved,
+    ReviewObserved,
+    FactsObserved,
+    RatingCleaned,
+    RatingPredicted,
+    ReviewCleaned,
+    SentimentPredicted,
+    ControlModel,
+    DeadLettered,
+)
+
+SOURCE_TOPICS: Final = ("input", "ratings", "reviews", "facts")
+"""Where facts from outside enter; everything else can be derived from these."""
+
+
+def topics() -> dict[str, tuple[type[Record], ...]]:
+    """Each topic with the record types that it carries."""
+    found: dict[str, tuple[type[Record], ...]] = {}
+    for record in RECORDS:
+        found[record.topic] = (*found.get(record.topic, ()), record)
+    return found
+
+
+_encoder = msgspec.json.Encoder()
+_any_decoder = msgspec.json.Decoder()
+_decoders: dict[tuple[type[Record], ...], msgspec.json.Decoder[Any]] = {}
+
+
+def encode(record: Record) -> bytes:
+    """The JSON of a record."""
+    return _encoder.encode(record)
+
+
+def decode(value: bytes, types: tuple[type[Record], ...], dataschema: str | None = None) -> Record:
+    """The record in `value`, of one of `types`, whatever known version it was written in.
+
+    Raises Rejected with the path of the first thing that is wrong.
+    """
+    decoder = _decoders.get(types)
+    if decoder is None:
+        union: Any = types[0] if len(types) == 1 else types[0] | types[1]
+        decoder = _decoders.setdefault(types, msgspec.json.Decoder(union))
+    try:
+        version = schema_version(dataschema, types[0]) if dataschema is not None else types[0].version
+        if version == types[0].version:
+            return decoder.decode(value)  # type: ignore[no-any-return]
+        old = _any_decoder.decode(value)
+        if not isinstance(old, dict):
+            raise Rejected("Expected `object` at the top level")
+        return msgspec.convert(upcast(old, types[0], version), types[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected(f"{'invalid value' if isinstance(error, msgspec.ValidationError) else 'invalid JSON'}: {error}") from error

@@ -1,0 +1,74 @@
+"""What may be asked for, in the imperative; a command may be refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from schemas.base import Record
+
+Title = Annotated[str, Meta(min_length=1, max_length=500)]
+Year = Annotated[int, Meta(ge=1870, le=2200)]
+
+
+class PushFilm(Record, tag_field="type", tag="film"):
+    """A film as anyone may push it to `input`; the id is not known yet."""
+
+    topic: ClassVar[str] = "input"
+    key_field: ClassVar[str] = "title"
+
+    title: Title
+    kind: Literal["movie", "tv"] | None = None
+    year: Year | None = None
+    imdb: str | None = None
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class PushCelebrity(Record, tag_field="type", tag="celebrity"):
+    """A film person as anyone may push them to `input`."""
+
+    topic: ClassVar[str] = "input"
+    key_field: ClassVar[str] = "name"
+
+    name: Title
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class SubmitFilm(Record):
+    """A checked film under its canonical id, on its way to registration."""
+
+    topic: ClassVar[str] = "film-submissions"
+    key_field: ClassVar[str] = "film_id"
+
+    film_id: str
+    title: str | None = None
+    kind: Literal["movie", "tv"] = "movie"
+    year: Year | None = None
+    imdb: str | None = None
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class SubmitCelebrity(Record):
+    """A checked film person under the canonical id, on the way to registration."""
+
+    topic: ClassVar[str] = "celebrity-submissions"
+    key_field: ClassVar[str] = "celebrity_id"
+
+    celebrity_id: str
+    name: str
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class ControlModel(Record):
+    """An order to whoever owns a model: put a snapshot away now, or report."""
+
+    topic: ClassVar[str] = "control"
+    key_field: ClassVar[str] = "model"
+
+    model: str
+    action: Literal["snapshot"]

@@ -1,0 +1,57 @@
+"""State folded from events: what tables hold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.base import Entity
+from schemas.events import Facts
+
+
+class Film(Entity):
+    """What is known of a film's identity."""
+
+    film_id: str
+    title: str | None = None
+    kind: Literal["movie", "tv"] = "movie"
+    year: int | None = None
+    imdb: str | None = None
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class SeenRating(Entity, array_like=True):
+    """What the cleaning stage remembers of one source record: the version in force and where it came from."""
+
+    offset: int
+    score: float
+    digest: str
+    ordinal: int
+    replaces: float | None = None
+    first_score: float | None = None
+
+
+class FilmTally(Entity, array_like=True):
+    """How many ratings of a film have been counted, and which facts have been passed on to the models."""
+
+    counted: int = 0
+    facts_sent: str = ""
+
+
+class FilmFacts(Entity, array_like=True):
+    """A film's merged facts and their digest."""
+
+    facts: Facts
+    digest: str
+
+
+class Prediction(Entity):
+    """The latest prediction for a film, as answered over HTTP."""
+
+    film_id: str
+    predicted: float
+    current_mean: float | None
+    n_ratings: int
+    model_version: str
+    predicted_at: str
+    event_id: str

@@ -1,0 +1,71 @@
+"""CloudEvents 1.0 in Kafka's binary mode: identity and lineage in headers, data in the body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from schemas.base import Record
+
+SPEC_VERSION: Final = "1.0"
+SOURCE: Final = "/marquee"
+CONTENT_TYPE: Final = b"application/json"
+SCHEMA_PREFIX: Final = "/schemas/"
+
+Headers = list[tuple[str, bytes]]
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Who an event is, what it follows from (causation) and which story it belongs to (correlation)."""
+
+    id: str
+    correlation_id: str
+    causation_id: str | None = None
+    time: str | None = None
+
+
+def schema_uri(record: type[Record]) -> str:
+    """The `ce_dataschema` of the current version of a record type."""
+    return f"{SCHEMA_PREFIX}{record.topic}/{record.version}"
+
+
+def to_headers(record: type[Record], envelope: Envelope) -> Headers:
+    """Kafka headers for an event of this type."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", f"marquee.{record.__name__}".encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_id", envelope.id.encode()),
+        ("ce_correlationid", envelope.correlation_id.encode()),
+        ("ce_dataschema", schema_uri(record).encode()),
+        ("content-type", CONTENT_TYPE),
+    ]
+    if envelope.causation_id is not None:
+        headers.append(("ce_causationid", envelope.causation_id.encode()))
+    if envelope.time is not None:
+        headers.append(("ce_time", envelope.time.encode()))
+    return headers
+
+
+def read_envelope(headers: Iterable[tuple[str, bytes]] | None, position: str) -> tuple[Envelope, str | None]:
+    """The envelope and `ce_dataschema` of a record; `position` stands in for an id that it lacks.
+
+    Header values that are not UTF-8 are read as if they were absent.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers or ():
+        if name.startswith("ce_"):
+            try:
+                found[name] = bytes(value).decode()
+            except UnicodeDecodeError:
+                continue
+    event_id = found.get("ce_id") or position
+    envelope = Envelope(
+        id=event_id,
+        correlation_id=found.get("ce_correlationid") or event_id,
+        causation_id=found.get("ce_causationid"),
+        time=found.get("ce_time"),
+    )
+    return envelope, found.get("ce_dataschema")

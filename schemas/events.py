@@ -1,0 +1,207 @@
+"""What has happened, in the past tense; an event is a fact and is never rewritten."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from schemas.base import Layout, Record
+
+RatingKind = Literal["mean", "single", "approval"]
+Score = Annotated[float, Meta(ge=0.0, le=10.0)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
+LongText = Annotated[str, Meta(max_length=200_000)]
+
+
+class FilmRegistered(Record):
+    """A film entered the pipeline, or what is known of its identity grew."""
+
+    topic: ClassVar[str] = "films-registered"
+    key_field: ClassVar[str] = "film_id"
+
+    film_id: str
+    title: str | None = None
+    kind: Literal["movie", "tv"] = "movie"
+    year: int | None = None
+    imdb: str | None = None
+    wikidata: str | None = None
+    tmdb: int | None = None
+
+
+class RatingObserved(Record):
+    """A rating as a source states it, on the source's own scale; `best` is 10, `worst` 0 where it is silent."""
+
+    topic: ClassVar[str] = "ratings"
+    key_field: ClassVar[str] = "film_id"
+
+    film_id: ShortText
+    source: ShortText
+    source_record_id: ShortText
+    value: float
+    best: float | None = None
+    worst: float | None = None
+    votes: Annotated[int, Meta(ge=0)] | None = None
+    kind: RatingKind | None = None
+    author: Annotated[str, Meta(max_length=512)] | None = None
+    observed_at: str | None = None
+    url: Annotated[str, Meta(max_length=4096)] | None = None
+
+
+class ReviewObserved(Record):
+    """A review as a source states it; `rating` where the author gave one."""
+
+    topic: ClassVar[str] = "reviews"
+    key_field: ClassVar[str] = "film_id"
+
+    film_id: ShortText
+    source: ShortText
+    source_record_id: ShortText
+    text: Annotated[str, Meta(min_length=1, max_length=200_000)]
+    lang: Annotated[str, Meta(max_length=35)] | None = None
+    rating: float | None = None
+    best: float | None = None
+    worst: float | None = None
+    author: Annotated[str, Meta(max_length=512)] | None = None
+    observed_at: str | None = None
+    url: Annotated[str, Meta(max_length=4096)] | None = None
+
+
+class FactsObserved(Record):
+    """What a source knows of a film besides its scores. Version 1 wrote genres as one text with bars."""
+
+    topic: ClassVar[str] = "facts"
+    key_field: ClassVar[str] = "film_id"
+    version: ClassVar[int] = 2
+
+    film_id: ShortText
+    source: ShortText
+    title: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    year: Annotated[int, Meta(ge=1870, le=2200)] | None = None
+    genres: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
+    runtime_minutes: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+    budget: Annotated[float, Meta(ge=0, le=1e13)] | None = None
+    plot: LongText | None = None
+
+
+class Facts(Record):
+    """The part of a film's facts that the models use; travels inside training records."""
+
+    topic: ClassVar[str] = ""
+    key_field: ClassVar[str] = "title"
+
+    title: str | None = None
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+    runtime_minutes: float | None = None
+    budget: float | None = None
+    plot: str | None = None
+
+
+class RatingCleaned(Record):
+    """A rating on the one scale, in the one order that models learn from.
+
+    `partition` and `offset` say where the rating stands on `ratings`, so that the learner can skip what a
+    restarted stage emits twice. `ordinal` is the film's n-th counted rating, from 1. `replaces` is the former
+    score where a source changed its mind; then `ordinal` is that of the first version.
+    """
+
+    topic: ClassVar[str] = "training-ratings"
+    key_field: ClassVar[str] = "film_id"
+    layout: ClassVar[Layout] = Layout.SINGLE
+
+    film_id: str
+    source: str
+    source_record_id: str
+    score: Score
+    kind: RatingKind
+    ordinal: int
+    partition: int
+    offset: int
+    cause_id: str
+    received_at: str
+    replaces: float | None = None
+    author: str | None = None
+    observed_at: str | None = None
+    url: str | None = None
+    votes: int | None = None
+    facts: Facts | None = None
+
+
+class RatingPredicted(Record):
+    """The mean that the film's next `horizon` ratings are expected to have, said after one more rating."""
+
+    topic: ClassVar[str] = "rating-predictions"
+    key_field: ClassVar[str] = "film_id"
+
+    event_id: str
+    cause_id: str
+    film_id: str
+    predicted: Score
+    current_mean: Score | None
+    n_ratings: int
+    model: str
+    model_version: str
+    predicted_at: str
+    horizon: int = 10
+
+
+class ReviewCleaned(Record):
+    """A review in the one order that the sentiment model learns from; `positive` where the score says it."""
+
+    topic: ClassVar[str] = "training-reviews"
+    key_field: ClassVar[str] = "film_id"
+    layout: ClassVar[Layout] = Layout.SINGLE
+
+    film_id: str
+    source: str
+    source_record_id: str
+    text: str
+    partition: int
+    offset: int
+    cause_id: str
+    received_at: str
+    score: Score | None = None
+    positive: bool | None = None
+    lang: str | None = None
+    author: str | None = None
+    observed_at: str | None = None
+    url: str | None = None
+
+
+class SentimentPredicted(Record):
+    """How likely a review is a favourable one, said before its own score was learnt."""
+
+    topic: ClassVar[str] = "review-sentiments"
+    key_field: ClassVar[str] = "film_id"
+
+    event_id: str
+    cause_id: str
+    film_id: str
+    source_record_id: str
+    positive: Annotated[float, Meta(ge=0.0, le=1.0)]
+    model: str
+    model_version: str
+    predicted_at: str
+
+
+class DeadLettered(Record):
+    """A record that could not be read or handled, whole, with where it came from and why."""
+
+    topic: ClassVar[str] = "dead-letters"
+    key_field: ClassVar[str] = "id"
+    layout: ClassVar[Layout] = Layout.SINGLE
+
+    id: str
+    stage: str
+    reason: str
+    error: str
+    attempts: int
+    origin_topic: str
+    origin_partition: int
+    origin_offset: int
+    failed_at: str
+    key_base64: str | None = None
+    value_base64: str | None = None
+    value_bytes: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()

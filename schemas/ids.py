@@ -1,0 +1,98 @@
+"""Deterministic ids, so that a redelivered record writes the same id wherever it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+import uuid
+from typing import Final, Literal
+
+from schemas.base import Rejected
+
+NAMESPACE: Final = uuid.UUID("6d617271-7565-5e00-8000-000000000001")
+Kind = Literal["movie", "tv"]
+
+_FILM = re.compile(
+    r"tt\d{7,10}|Q[1-9]\d{0,11}|tmdb:(?:movie|tv)/[1-9]\d{0,9}"
+    r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+)
+_PERSON = re.compile(
+    r"nm\d{7,10}|Q[1-9]\d{0,11}|tmdb:person/[1-9]\d{0,9}"
+    r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+)
+_IMDB_TITLE = re.compile(r"tt\d{7,10}")
+_WIKIDATA = re.compile(r"Q[1-9]\d{0,11}")
+
+FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N or local:<uuid5>"
+
+
+def is_film_id(text: str) -> bool:
+    """Whether `text` is one of the canonical forms of a film's id."""
+    return _FILM.fullmatch(text) is not None
+
+
+def is_celebrity_id(text: str) -> bool:
+    """Whether `text` is one of the canonical forms of a celebrity's id."""
+    return _PERSON.fullmatch(text) is not None
+
+
+def normalised_title(title: str) -> str:
+    """The title without case, accents, punctuation and repeated spaces, for comparing."""
+    plain = unicodedata.normalize("NFKD", title).casefold()
+    kept = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
+    return " ".join(kept.split())
+
+
+def film_id(
+    title: str, year: int | None, kind: Kind, imdb: str | None, wikidata: str | None, tmdb: int | None
+) -> str:
+    """The canonical id: IMDb, else Wikidata, else TMDB, else one made from title, year and kind.
+
+    Raises Rejected for an identifier that is not in its own form.
+    """
+    if imdb is not None and not _IMDB_TITLE.fullmatch(imdb):
+        raise Rejected(f"imdb: {imdb!r} is not an IMDb title id such as tt1375666")
+    if wikidata is not None and not _WIKIDATA.fullmatch(wikidata):
+        raise Rejected(f"wikidata: {wikidata!r} is not a Wikidata id such as Q25188")
+    if tmdb is not None and not 0 < tmdb < 10**10:
+        raise Rejected(f"tmdb: {tmdb} is not a TMDB number")
+    if imdb or wikidata:
+        return imdb or wikidata or ""
+    if tmdb:
+        return f"tmdb:{kind}/{tmdb}"
+    if not normalised_title(title):
+        raise Rejected("title: needs at least one letter or digit where no imdb, wikidata or tmdb id is given")
+    return f"local:{uuid.uuid5(NAMESPACE, f'{normalised_title(title)}|{year or ""}|{kind}')}"
+
+
+def celebrity_id(name: str, wikidata: str | None, tmdb: int | None) -> str:
+    """The canonical id of a person: Wikidata, else TMDB, else one made from the name.
+
+    Raises Rejected for an identifier that is not in its own form.
+    """
+    if wikidata is not None and not _WIKIDATA.fullmatch(wikidata):
+        raise Rejected(f"wikidata: {wikidata!r} is not a Wikidata id such as Q200534")
+    if wikidata:
+        return wikidata
+    if tmdb is not None:
+        if not 0 < tmdb < 10**10:
+            raise Rejected(f"tmdb: {tmdb} is not a TMDB number")
+        return f"tmdb:person/{tmdb}"
+    if not normalised_title(name):
+        raise Rejected("name: needs at least one letter or digit where no wikidata or tmdb id is given")
+    return f"local:{uuid.uuid5(NAMESPACE, f'person|{normalised_title(name)}')}"
+
+
+def derived_id(parent: str, step: str, n: int = 0) -> str:
+    """The id of the n-th event that `step` makes from the event `parent`, as UUID text (RFC 9562, 5)."""
+    digest = bytearray(hashlib.sha1(f"{parent}/{step}/{n}".encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def position_id(topic: str, partition: int, offset: int) -> str:
+    """The id of a record that came without one: where it stands in the log."""
+    return f"{topic}-{partition}-{offset}"
