@@ -35,7 +35,7 @@ class Entity(msgspec.Struct, kw_only=True):
     """State that is folded from events and kept in a table or a document."""
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818  a verdict on the record, not a fault of the program
     """The record can be read but not accepted; the text says why and goes into the dead letter."""
 
 

@@ -78,4 +78,5 @@ def decode(value: bytes, types: tuple[type[Record], ...], dataschema: str | None
             raise Rejected("Expected `object` at the top level")
         return msgspec.convert(upcast(old, types[0], version), types[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected(f"{'invalid value' if isinstance(error, msgspec.ValidationError) else 'invalid JSON'}: {error}") from error
+        fault = "invalid value" if isinstance(error, msgspec.ValidationError) else "invalid JSON"
+        raise Rejected(f"{fault}: {error}") from error

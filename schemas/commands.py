@@ -12,7 +12,7 @@ Title = Annotated[str, Meta(min_length=1, max_length=500)]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
 
 
-class PushFilm(Record, tag_field="type", tag="film"):
+class PushFilm(Record, frozen=True, kw_only=True, tag_field="type", tag="film"):
     """A film as anyone may push it to `input`; the id is not known yet."""
 
     topic: ClassVar[str] = "input"
@@ -26,7 +26,7 @@ class PushFilm(Record, tag_field="type", tag="film"):
     tmdb: int | None = None
 
 
-class PushCelebrity(Record, tag_field="type", tag="celebrity"):
+class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="celebrity"):
     """A film person as anyone may push them to `input`."""
 
     topic: ClassVar[str] = "input"
@@ -37,7 +37,7 @@ class PushCelebrity(Record, tag_field="type", tag="celebrity"):
     tmdb: int | None = None
 
 
-class SubmitFilm(Record):
+class SubmitFilm(Record, frozen=True, kw_only=True):
     """A checked film under its canonical id, on its way to registration."""
 
     topic: ClassVar[str] = "film-submissions"
@@ -52,7 +52,7 @@ class SubmitFilm(Record):
     tmdb: int | None = None
 
 
-class SubmitCelebrity(Record):
+class SubmitCelebrity(Record, frozen=True, kw_only=True):
     """A checked film person under the canonical id, on the way to registration."""
 
     topic: ClassVar[str] = "celebrity-submissions"
@@ -64,7 +64,7 @@ class SubmitCelebrity(Record):
     tmdb: int | None = None
 
 
-class ControlModel(Record):
+class ControlModel(Record, frozen=True, kw_only=True):
     """An order to whoever owns a model: put a snapshot away now, or report."""
 
     topic: ClassVar[str] = "control"

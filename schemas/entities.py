@@ -8,7 +8,7 @@ from schemas.base import Entity
 from schemas.events import Facts
 
 
-class Film(Entity):
+class Film(Entity, kw_only=True):
     """What is known of a film's identity."""
 
     film_id: str
@@ -20,7 +20,7 @@ class Film(Entity):
     tmdb: int | None = None
 
 
-class SeenRating(Entity, array_like=True):
+class SeenRating(Entity, kw_only=True, array_like=True):
     """What the cleaning stage remembers of one source record: the version in force and where it came from."""
 
     offset: int
@@ -31,21 +31,21 @@ class SeenRating(Entity, array_like=True):
     first_score: float | None = None
 
 
-class FilmTally(Entity, array_like=True):
+class FilmTally(Entity, kw_only=True, array_like=True):
     """How many ratings of a film have been counted, and which facts have been passed on to the models."""
 
     counted: int = 0
     facts_sent: str = ""
 
 
-class FilmFacts(Entity, array_like=True):
+class FilmFacts(Entity, kw_only=True, array_like=True):
     """A film's merged facts and their digest."""
 
     facts: Facts
     digest: str
 
 
-class Prediction(Entity):
+class Prediction(Entity, kw_only=True):
     """The latest prediction for a film, as answered over HTTP."""
 
     film_id: str

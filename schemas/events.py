@@ -14,7 +14,7 @@ ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
 LongText = Annotated[str, Meta(max_length=200_000)]
 
 
-class FilmRegistered(Record):
+class FilmRegistered(Record, frozen=True, kw_only=True):
     """A film entered the pipeline, or what is known of its identity grew."""
 
     topic: ClassVar[str] = "films-registered"
@@ -29,8 +29,8 @@ class FilmRegistered(Record):
     tmdb: int | None = None
 
 
-class RatingObserved(Record):
-    """A rating as a source states it, on the source's own scale; `best` is 10, `worst` 0 where it is silent."""
+class RatingObserved(Record, frozen=True, kw_only=True):
+    """A rating as a source states it, on the source's own scale; `best` is 10 and `worst` 0 if it is silent."""
 
     topic: ClassVar[str] = "ratings"
     key_field: ClassVar[str] = "film_id"
@@ -48,7 +48,7 @@ class RatingObserved(Record):
     url: Annotated[str, Meta(max_length=4096)] | None = None
 
 
-class ReviewObserved(Record):
+class ReviewObserved(Record, frozen=True, kw_only=True):
     """A review as a source states it; `rating` where the author gave one."""
 
     topic: ClassVar[str] = "reviews"
@@ -67,7 +67,7 @@ class ReviewObserved(Record):
     url: Annotated[str, Meta(max_length=4096)] | None = None
 
 
-class FactsObserved(Record):
+class FactsObserved(Record, frozen=True, kw_only=True):
     """What a source knows of a film besides its scores. Version 1 wrote genres as one text with bars."""
 
     topic: ClassVar[str] = "facts"
@@ -84,7 +84,7 @@ class FactsObserved(Record):
     plot: LongText | None = None
 
 
-class Facts(Record):
+class Facts(Record, frozen=True, kw_only=True):
     """The part of a film's facts that the models use; travels inside training records."""
 
     topic: ClassVar[str] = ""
@@ -98,7 +98,7 @@ class Facts(Record):
     plot: str | None = None
 
 
-class RatingCleaned(Record):
+class RatingCleaned(Record, frozen=True, kw_only=True):
     """A rating on the one scale, in the one order that models learn from.
 
     `partition` and `offset` say where the rating stands on `ratings`, so that the learner can skip what a
@@ -128,7 +128,7 @@ class RatingCleaned(Record):
     facts: Facts | None = None
 
 
-class RatingPredicted(Record):
+class RatingPredicted(Record, frozen=True, kw_only=True):
     """The mean that the film's next `horizon` ratings are expected to have, said after one more rating."""
 
     topic: ClassVar[str] = "rating-predictions"
@@ -146,7 +146,7 @@ class RatingPredicted(Record):
     horizon: int = 10
 
 
-class ReviewCleaned(Record):
+class ReviewCleaned(Record, frozen=True, kw_only=True):
     """A review in the one order that the sentiment model learns from; `positive` where the score says it."""
 
     topic: ClassVar[str] = "training-reviews"
@@ -169,7 +169,7 @@ class ReviewCleaned(Record):
     url: str | None = None
 
 
-class SentimentPredicted(Record):
+class SentimentPredicted(Record, frozen=True, kw_only=True):
     """How likely a review is a favourable one, said before its own score was learnt."""
 
     topic: ClassVar[str] = "review-sentiments"
@@ -185,7 +185,7 @@ class SentimentPredicted(Record):
     predicted_at: str
 
 
-class DeadLettered(Record):
+class DeadLettered(Record, frozen=True, kw_only=True):
     """A record that could not be read or handled, whole, with where it came from and why."""
 
     topic: ClassVar[str] = "dead-letters"

@@ -62,8 +62,9 @@ def film_id(
     if tmdb:
         return f"tmdb:{kind}/{tmdb}"
     if not normalised_title(title):
-        raise Rejected("title: needs at least one letter or digit where no imdb, wikidata or tmdb id is given")
-    return f"local:{uuid.uuid5(NAMESPACE, f'{normalised_title(title)}|{year or ""}|{kind}')}"
+        raise Rejected("title: needs a letter or digit where no imdb, wikidata or tmdb id is given")
+    identity = f"{normalised_title(title)}|{year or ''}|{kind}"
+    return f"local:{uuid.uuid5(NAMESPACE, identity)}"
 
 
 def celebrity_id(name: str, wikidata: str | None, tmdb: int | None) -> str:

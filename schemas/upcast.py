@@ -31,7 +31,7 @@ def schema_version(dataschema: str | None, record: type[Record]) -> int:
     if topic != record.topic or not version.isascii() or not version.isdigit():
         raise Rejected(f"ce_dataschema {dataschema!r} is not a version of {SCHEMA_PREFIX}{record.topic}")
     if not 1 <= int(version) <= record.version:
-        raise Rejected(f"schema version {version} of {record.topic} is unknown: 1 to {record.version} can be read")
+        raise Rejected(f"schema version {version} of {record.topic} is unknown; known: 1 to {record.version}")
     return int(version)
 
 
