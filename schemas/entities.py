@@ -28,7 +28,6 @@ class SeenRating(Entity, kw_only=True, array_like=True):
     digest: str
     ordinal: int
     replaces: float | None = None
-    first_score: float | None = None
 
 
 class FilmTally(Entity, kw_only=True, array_like=True):
@@ -55,3 +54,10 @@ class Prediction(Entity, kw_only=True):
     model_version: str
     predicted_at: str
     event_id: str
+
+
+class SeenReview(Entity, kw_only=True, array_like=True):
+    """What the cleaning stage remembers of one review: where the version in force came from, and its content."""
+
+    offset: int
+    digest: str

@@ -44,9 +44,7 @@ def normalised_title(title: str) -> str:
     return " ".join(kept.split())
 
 
-def film_id(
-    title: str, year: int | None, kind: Kind, imdb: str | None, wikidata: str | None, tmdb: int | None
-) -> str:
+def film_id(title: str, year: int | None, kind: Kind, imdb: str | None, wikidata: str | None, tmdb: int | None) -> str:
     """The canonical id: IMDb, else Wikidata, else TMDB, else one made from title, year and kind.
 
     Raises Rejected for an identifier that is not in its own form.

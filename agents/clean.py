@@ -1,0 +1,104 @@
+"""Bring ratings onto one scale and into one order; drop what was said before, refuse what makes no sense."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import AsyncIterator, Mapping, MutableMapping
+from typing import Final
+
+from agents.messages import Message
+from schemas.base import BEST_SCORE, Record, Rejected
+from schemas.commands import SubmitFilm
+from schemas.entities import FilmFacts, FilmTally, SeenRating
+from schemas.events import RatingCleaned, RatingObserved
+from schemas.ids import FILM_ID_FORMS, is_film_id
+
+BEST_KNOWN: Final = 1e9
+
+
+async def clean_rating(
+    message: Message[RatingObserved],
+    seen: MutableMapping[str, SeenRating],
+    tallies: MutableMapping[str, FilmTally],
+    facts: Mapping[str, FilmFacts],
+) -> AsyncIterator[Record]:
+    """RatingCleaned for what is new or changed, nothing for a repeat; SubmitFilm with a film's first rating.
+
+    Safe to repeat: the row of a record names the offset that it came from, so that a redelivered rating makes the
+    same event again while a true duplicate (same source, record id and content, other offset) makes none.
+    Raises Rejected for a malformed film id or a value outside its scale.
+    """
+    rating = message.data
+    score = score_of(rating.value, rating.best, rating.worst)
+    if not is_film_id(rating.film_id):
+        raise Rejected(f"film_id: {rating.film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    tally = tallies.get(rating.film_id) or FilmTally()
+    # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
+    group = "approval" if rating.kind == "approval" else "rating"
+    key = f"{rating.film_id}|{group}|{rating.source}|{rating.source_record_id}"
+    before = seen.get(key)
+    row = _row(message, score, before, tally.counted)
+    if row is None:
+        return
+    seen[key] = row
+    known = facts.get(rating.film_id)
+    news = known if known is not None and known.digest != tally.facts_sent else None
+    # The larger count wins, so that repeating an old rating after a crash never takes the tally back.
+    counted = max(tally.counted, row.ordinal)
+    tallies[rating.film_id] = FilmTally(counted=counted, facts_sent=news.digest if news else tally.facts_sent)
+    if row.ordinal <= 1 and row.replaces is None:
+        yield SubmitFilm(film_id=rating.film_id)
+    yield RatingCleaned(
+        film_id=rating.film_id,
+        source=rating.source,
+        source_record_id=rating.source_record_id,
+        score=score,
+        kind=rating.kind or "single",
+        ordinal=row.ordinal,
+        partition=message.partition,
+        offset=message.offset,
+        cause_id=message.envelope.id,
+        received_at=message.received_at,
+        replaces=row.replaces,
+        author=rating.author,
+        observed_at=rating.observed_at,
+        url=rating.url,
+        votes=rating.votes,
+        facts=news.facts if news else None,
+    )
+
+
+def score_of(value: float, best: float | None, worst: float | None) -> float:
+    """`value` on 0 to 10: ten times its share of `best`, so that 8.8 of 10 stays 8.8.
+
+    Raises Rejected where the value is not on its own scale, or the scale is none.
+    """
+    top = 10.0 if best is None else best
+    bottom = 0.0 if worst is None else worst
+    if not (math.isfinite(value) and math.isfinite(top) and math.isfinite(bottom)):
+        raise Rejected("value, best and worst must be finite numbers")
+    if not 0 <= bottom < top <= BEST_KNOWN:
+        raise Rejected(f"scale {bottom:g} to {top:g} is none: 0 <= worst < best is needed")
+    if not bottom <= value <= top:
+        raise Rejected(f"value: {value:g} is outside its scale of {bottom:g} to {top:g}")
+    return BEST_SCORE * value / top
+
+
+def _row(message: Message[RatingObserved], score: float, before: SeenRating | None, counted: int) -> SeenRating | None:
+    """What to remember of this record now; None for a duplicate."""
+    if before is not None and before.offset == message.offset:
+        return before
+    rating = message.data
+    digest = _content(rating)
+    if before is None:
+        ordinal = counted + 1 if rating.kind != "approval" else counted
+        return SeenRating(offset=message.offset, score=score, digest=digest, ordinal=ordinal)
+    if before.digest == digest or message.offset < before.offset:
+        return None
+    return SeenRating(offset=message.offset, score=score, digest=digest, ordinal=before.ordinal, replaces=before.score)
+
+
+def _content(rating: RatingObserved) -> str:
+    content = f"{rating.value!r}|{rating.best!r}|{rating.worst!r}|{rating.kind}|{rating.votes}"
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,38 @@
+"""Merge what sources say of a film into the facts that the models use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, MutableMapping
+
+import msgspec
+
+from agents.messages import Message
+from schemas.base import Record, Rejected
+from schemas.commands import SubmitFilm
+from schemas.entities import FilmFacts
+from schemas.events import Facts, FactsObserved
+from schemas.ids import FILM_ID_FORMS, is_film_id
+
+
+async def merge_facts(message: Message[FactsObserved], known: MutableMapping[str, FilmFacts]) -> AsyncIterator[Record]:
+    """Keep the newest statement of each field; SubmitFilm, so that the film is there under its title.
+
+    Raises Rejected for a malformed film id.
+    """
+    said = message.data
+    if not is_film_id(said.film_id):
+        raise Rejected(f"film_id: {said.film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    before = known.get(said.film_id)
+    old = before.facts if before is not None else Facts()
+    merged = Facts(
+        title=said.title or old.title,
+        year=said.year if said.year is not None else old.year,
+        genres=said.genres or old.genres,
+        runtime_minutes=said.runtime_minutes if said.runtime_minutes is not None else old.runtime_minutes,
+        budget=said.budget if said.budget is not None else old.budget,
+        plot=said.plot or old.plot,
+    )
+    digest = hashlib.blake2b(msgspec.json.encode(merged), digest_size=8).hexdigest()
+    known[said.film_id] = FilmFacts(facts=merged, digest=digest)
+    yield SubmitFilm(film_id=said.film_id, title=said.title, year=said.year)

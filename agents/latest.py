@@ -1,0 +1,28 @@
+"""Keep each film's latest prediction where any worker can look it up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, MutableMapping
+
+from agents.messages import Message
+from schemas.base import Record
+from schemas.entities import Prediction
+from schemas.events import RatingPredicted
+
+
+async def keep_latest(
+    message: Message[RatingPredicted], latest: MutableMapping[str, Prediction]
+) -> AsyncIterator[Record]:
+    """Replace the film's row; the topic's order is the order of the predictions."""
+    said = message.data
+    latest[said.film_id] = Prediction(
+        film_id=said.film_id,
+        predicted=said.predicted,
+        current_mean=said.current_mean,
+        n_ratings=said.n_ratings,
+        model_version=said.model_version,
+        predicted_at=said.predicted_at,
+        event_id=said.event_id,
+    )
+    return
+    yield

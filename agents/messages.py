@@ -1,0 +1,35 @@
+"""What a stage is handed: the decoded record with where it came from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from schemas.base import Record
+from schemas.envelope import Envelope
+
+R = TypeVar("R", bound=Record, covariant=True)
+
+
+class Message(msgspec.Struct, Generic[R], frozen=True):
+    """A record at its place in the log; `timestamp` is the broker's, in milliseconds since 1970."""
+
+    data: R
+    envelope: Envelope
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+    @property
+    def received_at(self) -> str:
+        """When the record entered the log, RFC 3339 in UTC with milliseconds."""
+        return rfc3339(self.timestamp)
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"

@@ -1,0 +1,68 @@
+"""Clean reviews: one text, one order, no repeats, and a label where the author's own score gives one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Final
+
+from agents.clean import score_of
+from agents.messages import Message
+from schemas.base import Record, Rejected
+from schemas.commands import SubmitFilm
+from schemas.entities import SeenReview
+from schemas.events import ReviewCleaned, ReviewObserved
+from schemas.ids import FILM_ID_FORMS, is_film_id
+
+POSITIVE_FROM: Final = 6.0
+NEGATIVE_BELOW: Final = 5.0
+"""A score between the two says neither, so it teaches nothing."""
+
+
+async def clean_review(
+    message: Message[ReviewObserved], seen: MutableMapping[str, SeenReview]
+) -> AsyncIterator[Record]:
+    """ReviewCleaned for what is new or changed, nothing for a repeat; SubmitFilm so that the film is known.
+
+    Raises Rejected for a malformed film id, an empty text or a rating outside its scale.
+    """
+    review = message.data
+    if not is_film_id(review.film_id):
+        raise Rejected(f"film_id: {review.film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    text = " ".join(review.text.split())
+    if not text:
+        raise Rejected("text: is empty")
+    score = None if review.rating is None else score_of(review.rating, review.best, review.worst)
+    key = f"{review.film_id}|{review.source}|{review.source_record_id}"
+    digest = hashlib.blake2b(f"{text}|{score!r}".encode(), digest_size=8).hexdigest()
+    before = seen.get(key)
+    if (
+        before is not None
+        and before.offset != message.offset
+        and (before.digest == digest or message.offset < before.offset)
+    ):
+        return
+    seen[key] = SeenReview(offset=message.offset, digest=digest)
+    yield SubmitFilm(film_id=review.film_id)
+    yield ReviewCleaned(
+        film_id=review.film_id,
+        source=review.source,
+        source_record_id=review.source_record_id,
+        text=text,
+        partition=message.partition,
+        offset=message.offset,
+        cause_id=message.envelope.id,
+        received_at=message.received_at,
+        score=score,
+        positive=_label(score),
+        lang=review.lang,
+        author=review.author,
+        observed_at=review.observed_at,
+        url=review.url,
+    )
+
+
+def _label(score: float | None) -> bool | None:
+    if score is None or NEGATIVE_BELOW <= score < POSITIVE_FROM:
+        return None
+    return score >= POSITIVE_FROM

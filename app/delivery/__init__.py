@@ -1,0 +1,1 @@
+"""How events are carried: at least once over Kafka, with effects once."""

@@ -1,0 +1,151 @@
+"""Faust tables written a batch at a time: the changelog is on the broker before RocksDB and before the ack.
+
+Each writing stage owns one table. Its mark (the last offset applied of each source partition) lies in the same
+table, so that state and mark reach the changelog in one record batch: both are there, or neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any, Final, Generic, TypeVar
+
+import faust
+import msgspec
+import rocksdict
+from faust.types import TP
+
+from app.delivery.producer import Producer
+from schemas.base import Entity
+
+V = TypeVar("V", bound=Entity)
+Rows = dict[bytes, bytes | None]
+
+MARK_PREFIX: Final = "~mark|"
+ROCKSDB_OPTIONS: Final = {
+    "block_cache_size": 16 << 20,
+    "block_cache_compressed_size": 4 << 20,
+    "write_buffer_size": 4 << 20,
+    "max_write_buffer_number": 2,
+}
+"""Faust's own defaults reserve 2 GiB of block cache for each partition of each table."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PartitionRows:
+    """The rows of one partition of a table, with what the batch and the event in hand have written so far."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self.batch: Rows = {}
+        self._event: Rows = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The stored JSON of a key as the current event sees it."""
+        for rows in (self._event, self.batch):
+            if key in rows:
+                return rows[key]
+        value: bytes | None = self._database.get(key)
+        return value
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Write a row, or delete it with None, on behalf of the current event."""
+        self._event[key] = value
+
+    def save(self) -> None:
+        """Keep what the current event wrote."""
+        if self._event:
+            self.batch.update(self._event)
+            self._event = {}
+
+    def undo(self) -> None:
+        """Forget what the current event wrote."""
+        self._event = {}
+
+    def mark(self, topic: str) -> int | None:
+        """The last offset of the source topic's partition whose effects are in this table."""
+        value = self._database.get(f"{MARK_PREFIX}{topic}".encode())
+        return None if value is None else int(value)
+
+    def set_mark(self, topic: str, offset: int) -> None:
+        """Move the mark; last in the batch, so that a torn write never has the mark without the state."""
+        key = f"{MARK_PREFIX}{topic}".encode()
+        self.batch.pop(key, None)
+        self.batch[key] = str(offset).encode()
+
+
+class Section(MutableMapping[str, V], Generic[V]):
+    """Rows of one kind as a mapping: what a stage is handed."""
+
+    def __init__(self, rows: PartitionRows, prefix: str, entity: type[V]) -> None:
+        self._rows = rows
+        self._prefix = prefix
+        self._decode = msgspec.json.Decoder(entity).decode
+
+    def _key(self, key: str) -> bytes:
+        return (self._prefix + key).encode()
+
+    def __getitem__(self, key: str) -> V:
+        value = self._rows.get(self._key(key))
+        if value is None:
+            raise KeyError(key)
+        return self._decode(value)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of `key`, or `default`."""
+        value = self._rows.get(self._key(key))
+        return default if value is None else self._decode(value)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._rows.get(self._key(key)) is not None
+
+    def __setitem__(self, key: str, value: V) -> None:
+        self._rows.put(self._key(key), _encode(value))
+
+    def __delitem__(self, key: str) -> None:
+        self._rows.put(self._key(key), None)
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError("a stage looks keys up; lists come from the projections")
+
+    def __len__(self) -> int:
+        raise NotImplementedError("a stage looks keys up; counts come from the projections")
+
+
+class BatchTable(faust.Table):  # type: ignore[misc]
+    """A table keyed by text: Faust declares, assigns and recovers it, `write` fills it.
+
+    Values are JSON. Keys are the raw bytes of the source record's key, so that look-ups are routed to the worker
+    that owns the row.
+    """
+
+    def _serializer_from_type(self, typ: Any) -> Any:
+        return "raw" if typ in (str, bytes) else super()._serializer_from_type(typ)
+
+    def database(self, partition: int) -> Any:
+        """The RocksDB database of a partition that this worker owns."""
+        return self.data._db_for_partition(partition)
+
+    def rows(self, partition: int) -> PartitionRows:
+        """A fresh view of one partition for one batch."""
+        return PartitionRows(self.database(partition))
+
+    async def write(self, producer: Producer, partition: int, rows: Rows) -> None:
+        """Put `rows` on the changelog, wait for the brokers, then into RocksDB in one write with the offset."""
+        if not rows:
+            return
+        topic = self.changelog_topic.get_topic_name()
+        last = await producer.send_to(topic, partition, rows.items())
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(self.data.offset_key, str(last).encode())
+        self.database(partition).write(batch)
+
+
+def changelog_partition(table: BatchTable, partition: int) -> TP:
+    """The changelog partition that backs a table's partition."""
+    return TP(table.changelog_topic.get_topic_name(), partition)

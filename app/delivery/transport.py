@@ -1,0 +1,191 @@
+"""Faust's consumer, mended: no source event is read before its seek, and delivery costs no tasks.
+
+Everything here overrides parts of faust-streaming 0.15.3 and aiokafka 0.14, some of them private. The versions
+are pinned and tests hold each name; `assert_supported` refuses to start on anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+log = logging.getLogger(__name__)
+
+FETCH_MAX_WAIT_MS: Final = 20
+"""Faust asks the broker to hold a fetch 1.5 s; one idle partition then delays the busy ones behind it."""
+GATE_ALARM_SECONDS: Final = 60.0
+
+
+class SourceGate(driver.Consumer):  # type: ignore[misc]
+    """Reads no source partition between losing it and a finished seek.
+
+    Stock Faust resumes source partitions, then seeks, then clears the queues, so that events are lost at starts
+    and rebalances (faust-streaming issue 596). Changelog partitions pass: recovery needs them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shut = True
+        self._sought = False
+        self._epoch = 0
+        self._shut_since = time.monotonic()
+        self._io = asyncio.Lock()
+
+    @property
+    def gate_open(self) -> bool:
+        """Whether source events are being read."""
+        return not self._shut
+
+    @property
+    def gate_stuck(self) -> bool:
+        """Whether the gate has stayed shut so long that somebody should look."""
+        return self._shut and time.monotonic() - self._shut_since > GATE_ALARM_SECONDS
+
+    def _close_gate(self) -> None:
+        if not self._shut:
+            self._shut_since = time.monotonic()
+        self._shut, self._sought = True, False
+        self._epoch += 1
+
+    def stop_flow(self) -> None:
+        """Partitions are being revoked or the worker stops."""
+        self._close_gate()
+        super().stop_flow()
+
+    def resume_partitions(self, tps: Any) -> None:
+        """Table recovery is over; the seek comes next, so nothing may be read yet."""
+        if any(not self._is_changelog_tp(tp) for tp in tps):
+            self._close_gate()
+        super().resume_partitions(tps)
+
+    def resume_flow(self) -> None:
+        """Open, but only where the seek of this assignment has finished."""
+        self._shut = self._shut and not self._sought
+        super().resume_flow()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        if active_partitions is None:
+            return await super()._getmany(None, timeout)
+        # A seek that ran beside a fetch would move positions under it.
+        async with self._io:
+            epoch = self._epoch
+            wanted = frozenset(tp for tp in active_partitions if not self._shut or self._is_changelog_tp(tp))
+            if not wanted:
+                # aiokafka reads an empty set as "all partitions".
+                await asyncio.sleep(0.02)
+                return {}
+            records = await super()._getmany(wanted, timeout)
+        if epoch == self._epoch:
+            return records
+        return {tp: batch for tp, batch in records.items() if self._is_changelog_tp(tp)}
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets, and to the beginning where a group has none yet."""
+        async with self._io:
+            epoch = self._epoch
+            await super().perform_seek()
+            fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._committed_offset[tp]]
+            if fresh:
+                await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
+            self._sought = epoch == self._epoch
+
+
+class DirectDelivery(driver.Consumer):  # type: ignore[misc]
+    """Hands a message to its queue with one call where stock Faust starts four asyncio tasks for it."""
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """The first of `coros` to finish; the delivery of a message runs at once if nothing can block it."""
+        if timeout is None and len(coros) == 2 and self._nothing_blocks(coros[0]):
+            await coros[0]
+            coros[1].close()
+            return None
+        return await super().wait_first(*coros, timeout=timeout)
+
+    def _nothing_blocks(self, delivery: Any) -> bool:
+        if not isinstance(delivery, Coroutine) or delivery.__name__ != "on_message":
+            return False
+        if self.suspend_flow.is_set() or not self.app.flow_control.is_active():
+            return False
+        return not any(topic.queue.full() for topic in self.app.topics)
+
+
+class TrueEnds(driver.Consumer):  # type: ignore[misc]
+    """High watermarks from a fetch: the embedded broker's ListOffsets answers too low an end."""
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        """The end offset of each partition, never lower than what a fetch says."""
+        ends = dict(await super().highwaters(*partitions))
+        asked = {TopicPartition(tp.topic, tp.partition): tp for tp, end in ends.items() if end}
+        if asked:
+            for tp, end in (
+                await true_ends(bootstrap_servers(self.app), {k: ends[v] for k, v in asked.items()})
+            ).items():
+                ends[asked[tp]] = max(ends[asked[tp]], end)
+        return ends
+
+
+async def true_ends(servers: list[str], hints: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """End offsets as the fetch response's high watermark says, starting from ListOffsets' `hints`."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    found: dict[TopicPartition, int] = {}
+    try:
+        consumer.assign(list(hints))
+        for tp, hint in hints.items():
+            consumer.seek(tp, max(hint - 1, 0))
+        for _ in range(50):
+            await consumer.getmany(*(tp for tp in hints if tp not in found), timeout_ms=200)
+            found |= {tp: end for tp in hints if (end := consumer.highwater(tp)) is not None}
+            if len(found) == len(hints):
+                break
+    finally:
+        await consumer.stop()
+    return found
+
+
+class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread that talks to the broker, with a short fetch wait."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
+
+class Consumer(SourceGate, DirectDelivery, TrueEnds):
+    """The consumer that every worker uses."""
+
+    def _new_consumer_thread(self) -> PromptConsumerThread:
+        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Faust's aiokafka transport with Marquee's consumer."""
+
+    Consumer = Consumer
+
+
+def bootstrap_servers(app: faust.App) -> list[str]:
+    """host:port of each broker that the app is configured with."""
+    return [f"{url.host}:{url.port or 9092}" for url in app.conf.broker]
+
+
+def assert_supported() -> None:
+    """Refuse to run on a Faust whose private parts these classes do not know.
+
+    Raises RuntimeError saying what to install.
+    """
+    from faust.streams import _CStreamIterator
+
+    if faust.__version__ != "0.15.3":
+        raise RuntimeError(f"faust-streaming 0.15.3 is needed, {faust.__version__} is installed: run `make setup`")
+    if _CStreamIterator is None:
+        raise RuntimeError("Faust runs without its compiled streams, which loses events: unset NO_CYTHON")

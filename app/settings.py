@@ -1,0 +1,304 @@
+"""Every setting in one table: `marquee.toml`, overridden by the environment, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names file, line, key and what is allowed."""
+
+
+class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One table of `marquee.toml`."""
+
+
+class Broker(Section, frozen=True):
+    """Which Kafka."""
+
+    url: Annotated[
+        str, Meta(description="Kafka's address; several with a semicolon between", pattern=r"^kafka://.+")
+    ] = "kafka://127.0.0.1:9092"
+    replication: Annotated[int, Meta(ge=1, le=9, description="replicas of each topic that Marquee declares")] = 1
+    session_timeout: Annotated[
+        float, Meta(gt=0, description="seconds until a silent worker's partitions are taken over")
+    ] = 10.0
+    embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
+        False
+    )
+
+
+class Mongo(Section, frozen=True):
+    """Which MongoDB."""
+
+    url: Annotated[
+        str, Meta(description="MongoDB's address with the database's name", pattern=r"^mongodb(\+srv)?://.+")
+    ] = "mongodb://127.0.0.1:27017/marquee"
+    timeout: Annotated[float, Meta(gt=0, description="seconds that one operation may take")] = 10.0
+
+
+class Mlflow(Section, frozen=True):
+    """Which MLflow."""
+
+    tracking_uri: Annotated[str, Meta(description="MLflow's address; empty turns tracking off")] = (
+        "http://127.0.0.1:5000"
+    )
+    experiment: Annotated[str, Meta(min_length=1, description="the experiment that runs are logged to")] = "marquee"
+    metrics_every: Annotated[float, Meta(gt=0, description="seconds between two batches of metrics")] = 10.0
+    artifacts_every: Annotated[float, Meta(gt=0, description="seconds between two sets of artifacts")] = 300.0
+
+
+class Web(Section, frozen=True):
+    """The worker's web server."""
+
+    host: Annotated[
+        str,
+        Meta(min_length=1, description="address to listen on; another than loopback needs MARQUEE_API_TOKEN"),
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 6066
+    canonical_url: Annotated[str, Meta(description="how other workers reach this one; empty means host and port")] = ""
+
+
+class Storage(Section, frozen=True):
+    """Where files go; relative to the data directory."""
+
+    data: Annotated[str, Meta(min_length=1, description="the data directory: tables, snapshots, archive, logs")] = (
+        "data"
+    )
+    images: Annotated[str, Meta(min_length=1, description="pictures, by content")] = "data/images"
+    snapshots: Annotated[
+        str, Meta(description="model snapshots, shared by all workers; empty means DATA/snapshots")
+    ] = ""
+
+
+class Topics(Section, frozen=True):
+    """How topics are declared."""
+
+    partitions: Annotated[
+        int, Meta(ge=1, le=256, description="partitions of each keyed topic; fixed once topics exist")
+    ] = 4
+    retention_days: Annotated[
+        float, Meta(gt=0, description="how long derived events stay; sources and training stay for ever")
+    ] = 30.0
+
+
+class Delivery(Section, frozen=True):
+    """How events are carried."""
+
+    linger: Annotated[float, Meta(ge=0, le=1, description="seconds a busy stage waits for a larger batch")] = 0.002
+    attempts: Annotated[int, Meta(ge=1, le=100, description="tries of a failing event before it is a dead letter")] = 5
+    max_value: Annotated[int, Meta(ge=1000, description="bytes; a larger record is a dead letter")] = 1_000_000
+
+
+class Learning(Section, frozen=True):
+    """How models learn and are kept."""
+
+    snapshot_lessons: Annotated[int, Meta(ge=1, description="lessons after which a snapshot is due")] = 20_000
+    snapshot_seconds: Annotated[
+        float, Meta(gt=0, description="seconds after which a snapshot is due if anything was learnt")
+    ] = 30.0
+    keep_snapshots: Annotated[int, Meta(ge=1, description="how many snapshots of a model stay")] = 5
+    batch: Annotated[int, Meta(ge=1, le=10_000, description="training records learnt between two waits")] = 500
+
+
+class Fetch(Section, frozen=True):
+    """What connectors may reach."""
+
+    allow: Annotated[tuple[str, ...], Meta(description="host:port that may be private or loopback")] = ()
+
+
+class Worker(Section, frozen=True):
+    """This worker."""
+
+    id: Annotated[
+        str,
+        Meta(description="stable name in the consumer group; a restarted worker of the same name is back at once"),
+    ] = "worker-1"
+    app: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            pattern=r"^[A-Za-z0-9._-]+$",
+            description="the Faust app's id: consumer group and prefix of changelogs",
+        ),
+    ] = "marquee"
+    log: Annotated[
+        Literal["auto", "human", "json"],
+        Meta(description="form of the log; auto: for people in a terminal, else JSON"),
+    ] = "auto"
+
+
+class FilmEntry(Section, frozen=True):
+    """A film to follow."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=500)]
+    kind: Literal["movie", "tv"] = "movie"
+    year: Annotated[int, Meta(ge=1870, le=2200)] | None = None
+    imdb: Annotated[str, Meta(pattern=r"^tt\d{7,10}$")] | None = None
+    wikidata: Annotated[str, Meta(pattern=r"^Q[1-9]\d*$")] | None = None
+    tmdb: Annotated[int, Meta(ge=1)] | None = None
+
+
+class CelebrityEntry(Section, frozen=True):
+    """A film person to follow."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=500)]
+    wikidata: Annotated[str, Meta(pattern=r"^Q[1-9]\d*$")] | None = None
+    tmdb: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """All of it. `connectors` is checked by the connector kinds themselves."""
+
+    broker: Broker = Broker()
+    mongo: Mongo = Mongo()
+    mlflow: Mlflow = Mlflow()
+    web: Web = Web()
+    storage: Storage = Storage()
+    topics: Topics = Topics()
+    delivery: Delivery = Delivery()
+    learning: Learning = Learning()
+    fetch: Fetch = Fetch()
+    worker: Worker = Worker()
+    films: tuple[FilmEntry, ...] = ()
+    celebrities: tuple[CelebrityEntry, ...] = ()
+    connectors: dict[str, dict[str, Any]] = {}
+
+    @property
+    def data_dir(self) -> Path:
+        """Where this worker keeps its files."""
+        return Path(self.storage.data)
+
+    @property
+    def snapshot_dir(self) -> Path:
+        """Where model snapshots lie."""
+        return Path(self.storage.snapshots) if self.storage.snapshots else self.data_dir / "snapshots"
+
+    @property
+    def servers(self) -> list[str]:
+        """host:port of each broker."""
+        return [part.removeprefix("kafka://") for part in self.broker.url.split(";") if part]
+
+
+ENV_PREFIX: Final = "MARQUEE_"
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a file (default `MARQUEE_CONFIG`, else `marquee.toml` if it is there) and the environment.
+
+    Raises ConfigError naming file, line and key of the first thing that is wrong.
+    """
+    named = path or (Path(environ["MARQUEE_CONFIG"]) if environ.get("MARQUEE_CONFIG") else None)
+    file = named or Path("marquee.toml")
+    text = ""
+    if named is not None or file.exists():
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: cannot be read ({error}); name another with --config") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+    origins = _override(values, environ)
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), file, text, origins)) from error
+
+
+def _override(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Write `MARQUEE_SECTION__KEY` over the file's values; which variable each key came from."""
+    origins: dict[str, str] = {}
+    for name, raw in environ.items():
+        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if not name.startswith(ENV_PREFIX) or not key or section not in Settings.__struct_fields__:
+            continue
+        kind = get_type_hints(Settings)[section]
+        if not (isinstance(kind, type) and issubclass(kind, Section)):
+            continue
+        values.setdefault(section, {})[key] = _parse(raw, get_type_hints(kind).get(key, str))
+        origins[f"{section}.{key}"] = name
+    return origins
+
+
+def _parse(raw: str, kind: Any) -> Any:
+    if kind is str or (get_origin(kind) is Literal and all(isinstance(a, str) for a in get_args(kind))):
+        return raw
+    if get_origin(kind) is tuple:
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        return tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _explain(error: str, file: Path, text: str, origins: Mapping[str, str]) -> str:
+    """msgspec's message with the place in the file, and the nearest allowed key for a misspelt one."""
+    found = re.search(r"at `\$\.?(.*?)`$", error)
+    path = found.group(1) if found else ""
+    message = error[: found.start()].removesuffix(" - ") if found else error
+    unknown = re.search(r"unknown field `(.+?)`", message)
+    if unknown:
+        path = f"{path}.{unknown.group(1)}".lstrip(".")
+        message = _suggest(path)
+    if path in origins:
+        return f"environment {origins[path]}: {message}"
+    line = _line_of(text, path)
+    return f"{file}:{line}: {path or 'top level'}: {message}"
+
+
+def _suggest(path: str) -> str:
+    *parents, key = re.sub(r"\[\d+\]", "", path).split(".")
+    kind: Any = get_type_hints(Settings).get(parents[0]) if parents else Settings
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    allowed = list(getattr(kind, "__struct_fields__", ()))
+    near = difflib.get_close_matches(key, allowed, 1)
+    hint = f"; did you mean `{near[0]}`?" if near else ""
+    return f"unknown key `{key}`{hint} Allowed: {', '.join(allowed)}"
+
+
+def _line_of(text: str, path: str) -> int:
+    """The line of a key such as `web.port` or `films[2].imdb`; of its table where the key is absent; else 1."""
+    parts = [(name, int(index or 0)) for name, index in re.findall(r"([^.\[\]]+)(?:\[(\d+)\])?", path)]
+    if not parts:
+        return 1
+    section, wanted = parts[0]
+    best, count, inside = 1, -1, False
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$", line)
+        if header:
+            names = header.group(1).replace('"', "").split(".")
+            count += names[0] == section
+            inside = names[0] == section and (not line.lstrip().startswith("[[") or count == wanted)
+            inside = inside and (len(names) == 1 or len(parts) < 2 or names[1] == parts[1][0])
+            best = number if inside else best
+        elif (inside and re.match(rf"\s*\"?{re.escape(parts[-1][0])}\"?\s*=", line)) or (
+            not header and re.match(rf"\s*{re.escape(section)}\s*=", line) and len(parts) == 1
+        ):
+            return number
+    return best
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(section, key, help) of every setting that has one place, for the documentation and `doctor`."""
+    rows = []
+    for section, kind in get_type_hints(Settings).items():
+        if isinstance(kind, type) and issubclass(kind, Section):
+            for key, hint in get_type_hints(kind, include_extras=True).items():
+                metas = [m for m in get_args(hint) if isinstance(m, Meta)]
+                rows.append((section, key, next((m.description for m in metas if m.description), "")))
+    return rows
