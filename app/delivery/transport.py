@@ -7,9 +7,9 @@ are pinned and tests hold each name; `assert_supported` refuses to start on anyt
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
-from collections.abc import Coroutine
 from typing import Any, Final
 
 import faust
@@ -110,7 +110,7 @@ class DirectDelivery(driver.Consumer):  # type: ignore[misc]
         return await super().wait_first(*coros, timeout=timeout)
 
     def _nothing_blocks(self, delivery: Any) -> bool:
-        if not isinstance(delivery, Coroutine) or delivery.__name__ != "on_message":
+        if not inspect.iscoroutine(delivery) or delivery.__name__ != "on_message":
             return False
         if self.suspend_flow.is_set() or not self.app.flow_control.is_active():
             return False

@@ -1,0 +1,70 @@
+"""A record as it came from the log, before anyone has looked inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from schemas.envelope import Headers
+from schemas.ids import position_id
+
+FILLER_HEADER: Final = "marquee-filler"
+"""Marks records that only keep offsets in place after a restore; every reader passes over them."""
+
+
+class Raw(NamedTuple):
+    """Bytes at a place in the log; `timestamp` in milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def position(self) -> str:
+        """The id of a record that brought none."""
+        return position_id(self.topic, self.partition, self.offset)
+
+    @property
+    def is_filler(self) -> bool:
+        """Whether the record only keeps an offset in place."""
+        return bool(self.headers) and self.headers[0][0] == FILLER_HEADER
+
+
+def of_faust(message: Any) -> Raw:
+    """A Faust message, whose time stamp is in seconds."""
+    return Raw(
+        message.topic,
+        message.partition,
+        message.offset,
+        round(message.timestamp * 1000),
+        message.key,
+        message.value,
+        list(message.headers or ()),
+    )
+
+
+def of_aiokafka(record: Any) -> Raw:
+    """An aiokafka ConsumerRecord."""
+    return Raw(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        list(record.headers or ()),
+    )
+
+
+class LogReader(Protocol):
+    """Reads a stretch of a partition again."""
+
+    async def beginning(self, topic: str, partition: int) -> int:
+        """The first offset that the partition still has."""
+
+    async def read(self, topic: str, partition: int, start: int, stop: int) -> Sequence[Raw]:
+        """What stands at `start` to `stop` - 1; offsets without a record are passed over."""

@@ -1,0 +1,236 @@
+"""Runs one stage on batches of raw records: effects first, then events, then state with its mark, then the ack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from agents.errors import MustStopError, Unavailable
+from agents.messages import Message
+from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
+from app.delivery.producer import Outgoing
+from app.delivery.raw import LogReader, Raw
+from app.delivery.table import PartitionRows, Rows, Section
+from app.observe import metrics
+from app.observe.traces import Tracer
+from app.topology import Kind, Stage
+from schemas.base import Record, Rejected
+
+log = logging.getLogger(__name__)
+
+BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Sender(Protocol):
+    """Where events go; returns when they are safe."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records to wherever their keys belong."""
+
+
+class StageTable(Protocol):
+    """A table as the runner uses it."""
+
+    def rows(self, partition: int) -> PartitionRows:
+        """A fresh view of one partition."""
+
+    async def write(self, producer: Any, partition: int, rows: Rows) -> None:
+        """Make the rows of one partition durable."""
+
+
+class Abandoned(Exception):  # noqa: N818  the worker stops or loses the partition; the next owner goes on
+    """The batch was left undone."""
+
+
+class StageWorker:
+    """One stage with its table, its readers and its way out.
+
+    Raises MustStopError from `process` where going on would lose events; Abandoned when told to stop meanwhile.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        table: StageTable,
+        looked_up: Sequence[StageTable],
+        sender: Sender,
+        log_reader: LogReader,
+        reader: Reader,
+        attempts: int,
+        stopping: Callable[[], bool],
+        tracer: Tracer | None = None,
+    ) -> None:
+        if stage.run is None or stage.table is None:
+            raise ValueError(f"stage {stage.name} has nothing to run here")
+        self.stage = stage
+        self._run: Any = stage.run
+        self._sections = stage.table.sections
+        self._table = table
+        self._looked_up = tuple(zip(looked_up, (spec.sections for spec in stage.looks_up), strict=True))
+        self._sender = sender
+        self._log_reader = log_reader
+        self._reader = reader
+        self._attempts = attempts
+        self._stopping = stopping
+        self._tracer = tracer
+
+    async def process(self, batch: Sequence[Raw]) -> None:
+        """Apply a batch; when this returns, every effect of it is durable."""
+        started = time.perf_counter()
+        partitions = {raw.partition for raw in batch}
+        rows = {partition: self._table.rows(partition) for partition in partitions}
+        todo = await self._contiguous(batch, rows)
+        if not todo:
+            return
+        work = [raw for raw in todo if not raw.is_filler]
+        if self.stage.kind is Kind.KEEP:
+            out = await self._keep(work)
+        else:
+            out = await self._decide(work, rows)
+        if out:
+            await self._sender.send(out)
+        for raw in todo:
+            rows[raw.partition].set_mark(raw.topic, raw.offset)
+        await asyncio.gather(
+            *(self._table.write(self._sender, partition, view.batch) for partition, view in rows.items())
+        )
+        metrics.EVENTS.labels(self.stage.name).inc(len(todo))
+        metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
+
+    async def _contiguous(self, batch: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Raw]:
+        """The batch without what was applied before, and with what delivery left out."""
+        applied: dict[int, int] = {}
+        todo: list[Raw] = []
+        topic = batch[0].topic
+        for raw in batch:
+            last = applied.get(raw.partition)
+            if last is None:
+                mark = rows[raw.partition].mark(topic)
+                last = mark if mark is not None else await self._log_reader.beginning(topic, raw.partition) - 1
+            if raw.offset <= last:
+                metrics.DUPLICATES.labels(self.stage.name).inc()
+                applied[raw.partition] = last
+                continue
+            if raw.offset > last + 1:
+                todo += await self._missed(raw, last + 1)
+            todo.append(raw)
+            applied[raw.partition] = raw.offset
+        return todo
+
+    async def _missed(self, raw: Raw, start: int) -> Sequence[Raw]:
+        missed = await self._log_reader.read(raw.topic, raw.partition, start, raw.offset)
+        if missed:
+            metrics.GAP_EVENTS.labels(self.stage.name).inc(len(missed))
+            log.warning(
+                "%s: delivery skipped %d events of %s-%d before offset %d; read again and applied in order",
+                self.stage.name,
+                len(missed),
+                raw.topic,
+                raw.partition,
+                raw.offset,
+            )
+        return missed
+
+    async def _decide(self, todo: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Outgoing]:
+        sections = {partition: self._views(partition, own) for partition, own in rows.items()}
+        out: list[Outgoing] = []
+        for raw in todo:
+            out += await self._one(raw, rows[raw.partition], sections[raw.partition])
+        return out
+
+    def _views(self, partition: int, own: PartitionRows) -> tuple[Section[Any], ...]:
+        views = [Section(own, prefix, entity) for prefix, entity in self._sections.items()]
+        for table, sections in self._looked_up:
+            other = table.rows(partition)
+            views += [Section(other, prefix, entity) for prefix, entity in sections.items()]
+        return tuple(views)
+
+    async def _one(self, raw: Raw, own: PartitionRows, sections: tuple[Section[Any], ...]) -> list[Outgoing]:
+        """The events that one record makes; a dead letter where it cannot be read or handled."""
+        attempt = 1
+        while True:
+            try:
+                started = time.time_ns()
+                message = self._reader.read(raw)
+                made = [record async for record in self._run(message, *sections)]
+                out = [outgoing(record, self.stage.name, message, n) for n, record in enumerate(made)]
+                own.save()
+                if self._tracer is not None:
+                    self._tracer.handled(self.stage.name, bool(self.stage.emits), message, started)
+                return out
+            except Misplaced as misplaced:
+                metrics.REROUTED.labels(self.stage.name).inc()
+                return [forwarded(raw, misplaced.key)]
+            except Rejected as error:
+                own.undo()
+                return [self._give_up(raw, "rejected", error, attempt)]
+            except MustStopError:
+                raise
+            except Unavailable as error:
+                own.undo()
+                await self._pause(error, attempt)
+            except Exception as error:
+                own.undo()
+                if attempt >= self._attempts:
+                    return [self._give_up(raw, "failed", error, attempt)]
+                await self._pause(error, attempt)
+            attempt += 1
+
+    async def _keep(self, todo: Sequence[Raw]) -> list[Outgoing]:
+        messages: list[Message[Record]] = []
+        letters: list[Outgoing] = []
+        origins: list[Raw] = []
+        for raw in todo:
+            try:
+                messages.append(self._reader.read(raw))
+                origins.append(raw)
+            except Rejected as error:
+                letters.append(self._give_up(raw, "rejected", error, 1))
+        return letters + await self._keep_all(messages, origins)
+
+    async def _keep_all(self, messages: list[Message[Record]], origins: list[Raw]) -> list[Outgoing]:
+        """Write a batch; where it fails for another reason than the store's absence, find the culprit by halves."""
+        if not messages:
+            return []
+        attempt = 1
+        while True:
+            try:
+                started = time.time_ns()
+                await self._run(messages)
+                for message in messages if self._tracer else ():
+                    assert self._tracer is not None
+                    self._tracer.handled(self.stage.name, False, message, started)
+                return []
+            except MustStopError:
+                raise
+            except Unavailable as error:
+                await self._pause(error, attempt)
+            except Exception as error:
+                if len(messages) > 1:
+                    half = len(messages) // 2
+                    first = await self._keep_all(messages[:half], origins[:half])
+                    return first + await self._keep_all(messages[half:], origins[half:])
+                if attempt >= self._attempts:
+                    return [self._give_up(origins[0], "failed", error, attempt)]
+                await self._pause(error, attempt)
+            attempt += 1
+
+    def _give_up(self, raw: Raw, reason: str, error: Exception, attempts: int) -> Outgoing:
+        metrics.DEAD_LETTERS.labels(self.stage.name, reason).inc()
+        metrics.ERRORS.labels(self.stage.name, type(error).__name__).inc()
+        log.warning("%s: %s becomes a dead letter: %s", self.stage.name, raw.position, error)
+        return dead_letter(raw, self.stage.name, reason, error, attempts)
+
+    async def _pause(self, error: Exception, attempt: int) -> None:
+        metrics.RETRIES.labels(self.stage.name).inc()
+        metrics.ERRORS.labels(self.stage.name, type(error).__name__).inc()
+        if attempt in {1, 5, 20} or attempt % 100 == 0:
+            log.warning("%s: try %d failed, trying again: %r", self.stage.name, attempt, error)
+        if self._stopping():
+            raise Abandoned
+        await asyncio.sleep(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS)) - 1])
+        if self._stopping():
+            raise Abandoned

@@ -1,0 +1,107 @@
+"""Declare every topic at start, with the partitions that the tables are cut to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from agents.errors import MustStopError
+from app.delivery.producer import MAX_REQUEST_BYTES
+from app.settings import Settings
+from schemas.base import Layout, Record
+from schemas.catalogue import SOURCE_TOPICS, topics
+
+log = logging.getLogger(__name__)
+
+FOR_EVER: Final = ("training-ratings", "training-reviews", "dead-letters", *SOURCE_TOPICS)
+"""The truth, and the order that models learnt in: neither can be derived again, so neither expires."""
+TAKES_ANYTHING: Final = ("dead-letters", *SOURCE_TOPICS)
+"""Topics that must accept oversized records, so that these can be refused with a reason."""
+
+
+def partitions(settings: Settings) -> dict[str, int]:
+    """How many partitions each topic has."""
+    return {topic: _count(records, settings) for topic, records in topics().items()}
+
+
+def _count(records: Iterable[type[Record]], settings: Settings) -> int:
+    single = any(record.layout is Layout.SINGLE for record in records)
+    return 1 if single else settings.topics.partitions
+
+
+async def wait_for_kafka(settings: Settings, stopping: asyncio.Event) -> None:
+    """Return once a broker answers; the log says what is waited for."""
+    for attempt in range(1_000_000):
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=5_000)
+        try:
+            await admin.start()
+        except (KafkaError, OSError) as error:
+            if attempt % 10 == 0:
+                log.warning("waiting for Kafka at %s (%s)", settings.broker.url, error)
+        else:
+            return
+        finally:
+            await admin.close()
+        try:
+            await asyncio.wait_for(stopping.wait(), 0.5)
+        except TimeoutError:
+            continue
+        raise MustStopError("stopped while waiting for Kafka")
+
+
+async def declare(settings: Settings) -> None:
+    """Create what is missing. Raises MustStopError where a topic is cut in a way that cannot be used."""
+    wanted = partitions(settings)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=30_000)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        await _create(admin, [_new(topic, wanted[topic], settings) for topic in wanted if topic not in existing])
+        if wanted.keys() & existing:
+            await _check(admin, {topic: wanted[topic] for topic in wanted if topic in existing}, existing, settings)
+    finally:
+        await admin.close()
+
+
+def _new(topic: str, count: int, settings: Settings) -> NewTopic:
+    days = settings.topics.retention_days
+    configs = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1" if topic in FOR_EVER else str(int(days * 86_400_000)),
+    }
+    if topic in TAKES_ANYTHING:
+        configs["max.message.bytes"] = str(MAX_REQUEST_BYTES)
+    return NewTopic(topic, count, settings.broker.replication, topic_configs=configs)
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+    if not missing:
+        return
+    response = await admin.create_topics(missing)
+    for topic, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise MustStopError(f"topic {topic} cannot be created: {error.__name__} {rest[0] if rest else ''}")
+
+
+async def _check(admin: AIOKafkaAdminClient, wanted: dict[str, int], existing: set[str], settings: Settings) -> None:
+    """Topics that somebody else made first: add partitions while nothing is cut to them yet, else refuse."""
+    found = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(wanted))}
+    in_use = any(topic.startswith(f"{settings.worker.app}-") and topic.endswith("-changelog") for topic in existing)
+    grow: dict[str, NewPartitions] = {}
+    for topic, count in wanted.items():
+        if found.get(topic, count) > count or (found.get(topic, count) < count and in_use):
+            raise MustStopError(
+                f"topic {topic} has {found[topic]} partitions, {count} are needed: "
+                + ("set [topics] partitions to that" if count > 1 else "delete it, one order needs one partition")
+            )
+        if found.get(topic, count) < count:
+            log.warning("topic %s has %d partitions, adding some to make %d", topic, found[topic], count)
+            grow[topic] = NewPartitions(count)
+    if grow:
+        await admin.create_partitions(grow)

@@ -1,0 +1,74 @@
+"""Apply training records to a model and make the events of its answers; no broker needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agents.messages import Message
+from app.delivery.guard import Reader, dead_letter, outgoing
+from app.delivery.producer import Outgoing
+from app.delivery.raw import Raw
+from app.observe import metrics
+from schemas.base import Record, Rejected
+
+
+class Learner(Protocol):
+    """A model with everything that it has to remember; deterministic given the order of its records."""
+
+    name: str
+
+    def observe(self, record: Any) -> Record | None:
+        """Predict for a record and learn what has become known; None for one that was applied before."""
+
+    def to_bytes(self) -> bytes:
+        """The whole state; equal logs give equal bytes."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which records a model learns from, under which stage, and how it is made: new, or of a snapshot's bytes."""
+
+    name: str
+    stage: str
+    reads: type[Record]
+    new: Callable[[], Learner]
+    load: Callable[[bytes], Learner]
+
+
+@dataclass
+class Lessons:
+    """A model in its owner's hands; `applied` is the last offset of the training topic that is in it."""
+
+    spec: ModelSpec
+    learner: Learner
+    applied: int
+    reader: Reader
+    learnt: int = 0
+
+    def apply(self, batch: Sequence[Raw]) -> list[Outgoing]:
+        """The events that a stretch of the training topic gives, in order."""
+        out: list[Outgoing] = []
+        for raw in batch:
+            if raw.offset <= self.applied:
+                continue
+            if not raw.is_filler:
+                out += self._one(raw)
+            self.applied = raw.offset
+        self.learnt += len(batch)
+        metrics.LESSONS.labels(self.spec.name).inc(len(batch))
+        metrics.EVENTS.labels(self.spec.stage).inc(len(batch))
+        return out
+
+    def _one(self, raw: Raw) -> list[Outgoing]:
+        try:
+            message: Message[Record] = self.reader.read(raw)
+        except Rejected as error:
+            metrics.DEAD_LETTERS.labels(self.spec.stage, "rejected").inc()
+            return [dead_letter(raw, self.spec.stage, "rejected", error, 1)]
+        said = self.learner.observe(message.data)
+        if said is None:
+            metrics.DUPLICATES.labels(self.spec.stage).inc()
+            return []
+        return [outgoing(said, self.spec.stage, message, 0)]

@@ -1,0 +1,205 @@
+"""The learner: whoever Faust gives the control partition reads the training topic and owns the model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from mode import Service
+
+from agents.errors import MustStopError, Unavailable
+from app.delivery.guard import Reader
+from app.delivery.producer import Producer
+from app.delivery.raw import of_aiokafka
+from app.learning.lessons import Lessons, ModelSpec
+from app.learning.snapshots import SnapshotKeeper
+from app.observe import metrics
+
+log = logging.getLogger(__name__)
+
+POLL_MS: Final = 200
+
+
+class LearnerService(Service):  # type: ignore[misc]
+    """Learns, emits, and snapshots only after the emit, so that a kill repeats work but never skips any.
+
+    `crash` is called with the exception where going on would harm; the worker stops then.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        servers: list[str],
+        producer: Producer,
+        keeper: SnapshotKeeper,
+        reader: Reader,
+        batch: int,
+        crash: Callable[[BaseException], Any],
+        clock: Callable[[], float] = time.monotonic,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.lessons: Lessons | None = None
+        self._servers = servers
+        self._producer = producer
+        self._keeper = keeper
+        self._reader = reader
+        self._batch = batch
+        self._crash = crash
+        self._clock = clock
+        self._end: int | None = None
+        self._saved_at = 0.0
+        self._unsaved = 0
+        self._own = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._snapshot_wanted = False
+
+    def acquire(self) -> None:
+        """This worker owns the model from now on."""
+        self._own.set()
+
+    async def release(self) -> None:
+        """Another worker will own the model; returns when no batch is in hand."""
+        self._own.clear()
+        await self._idle.wait()
+
+    def want_snapshot(self) -> None:
+        """Put a snapshot away after the batch in hand."""
+        self._snapshot_wanted = True
+
+    @property
+    def lag(self) -> int | None:
+        """Training records that wait; None where the model is not owned here."""
+        if self.lessons is None or self._end is None:
+            return None
+        return max(0, self._end - self.lessons.applied - 1)
+
+    @property
+    def serving(self) -> bool:
+        """Whether this worker owns the model and keeps it going."""
+        return self._own.is_set() and not self.should_stop
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _learn_while_owner(self) -> None:
+        while not self.should_stop:
+            await self.wait(self._own)
+            try:
+                if self.serving:
+                    await self._serve()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.exception("%s: this worker stops", self.spec.name)
+                await self._crash(error)
+                break
+            finally:
+                self._idle.set()
+
+    async def _serve(self) -> None:
+        """Recover the model and learn until it is taken away."""
+        self.lessons = lessons = await self._recover()
+        if lessons is None:
+            return
+        self._saved_at, self._unsaved = self._clock(), 0
+        target = TopicPartition(self.spec.reads.topic, 0)
+        consumer = await self._open(target, lessons.applied + 1)
+        try:
+            while self.serving:
+                await self._step(consumer, target, lessons)
+            # A stopping owner leaves a snapshot, so that the next one has nothing to learn again.
+            self._snapshot_wanted = True
+            await self._maybe_snapshot(lessons)
+        finally:
+            await consumer.stop()
+            self.lessons = None
+
+    async def _recover(self) -> Lessons | None:
+        while self.serving:
+            try:
+                found = await self._keeper.newest(self.spec.name)
+            except Unavailable as error:
+                log.warning("%s: waiting for the snapshot pointers: %s", self.spec.name, error)
+                await self.sleep(0.5)
+                continue
+            if found is None:
+                log.info("%s: no snapshot, learning from the start of %s", self.spec.name, self.spec.reads.topic)
+                return Lessons(self.spec, self.spec.new(), -1, self._reader)
+            log.info("%s: snapshot at offset %d", self.spec.name, found.applied_offset)
+            return Lessons(self.spec, self.spec.load(found.state), found.applied_offset, self._reader)
+        return None
+
+    async def _open(self, target: TopicPartition, start: int) -> AIOKafkaConsumer:
+        """A consumer of no group at `start`. Raises MustStopError where the log no longer has it."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_poll_records=2000,
+            fetch_max_wait_ms=100,
+        )
+        await consumer.start()
+        consumer.assign([target])
+        beginning = (await consumer.beginning_offsets([target]))[target]
+        if beginning > start:
+            await consumer.stop()
+            raise MustStopError(
+                f"{target.topic} starts at {beginning}, but {self.spec.name} needs {start}: "
+                f"restore the topic from the archive, or run `marquee rebuild --model {self.spec.name}`"
+            )
+        consumer.seek(target, start)
+        return consumer
+
+    async def _step(self, consumer: AIOKafkaConsumer, target: TopicPartition, lessons: Lessons) -> None:
+        try:
+            records = (await consumer.getmany(target, timeout_ms=POLL_MS, max_records=self._batch)).get(target, ())
+        except OffsetOutOfRangeError as error:
+            raise MustStopError(f"{target.topic} lost offset {lessons.applied + 1} while it was being read") from error
+        except KafkaError as error:
+            log.warning("%s: the broker does not answer: %r", self.spec.name, error)
+            await self.sleep(1.0)
+            return
+        self._end = consumer.highwater(target) or self._end
+        if not self._own.is_set():
+            return
+        self._idle.clear()
+        try:
+            if records:
+                started = time.perf_counter()
+                await self._producer.send(lessons.apply([of_aiokafka(record) for record in records]))
+                self._unsaved += len(records)
+                metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
+            await self._maybe_snapshot(lessons)
+        finally:
+            self._idle.set()
+
+    async def _maybe_snapshot(self, lessons: Lessons) -> None:
+        due = self._snapshot_wanted or self._keeper.due(self._unsaved, self._clock() - self._saved_at)
+        if not self._unsaved or not due:
+            return
+        try:
+            await self._keeper.put(self.spec.name, self.spec.reads.topic, lessons.learner, lessons.applied)
+        except Unavailable as error:
+            # Learning goes on; the next snapshot moves the pointer past this one.
+            log.warning("%s: snapshot at %d not recorded: %s", self.spec.name, lessons.applied, error)
+        self._saved_at, self._unsaved = self._clock(), 0
+        self._snapshot_wanted = False
+
+
+class Desk:
+    """Carries out orders to the models of this worker."""
+
+    def __init__(self, services: dict[str, LearnerService]) -> None:
+        self._services = services
+
+    async def obey(self, order: Any) -> None:
+        """A snapshot now, where the model is owned here."""
+        service = self._services.get(order.model)
+        if service is not None:
+            service.want_snapshot()

@@ -1,0 +1,106 @@
+"""Turns the rows of the topology into Faust agents and tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+
+from app.delivery.contiguity import KafkaLogReader
+from app.delivery.guard import Reader
+from app.delivery.producer import Producer
+from app.delivery.raw import of_faust
+from app.delivery.stage_worker import Abandoned, StageWorker
+from app.delivery.table import ROCKSDB_OPTIONS, BatchTable
+from app.delivery.topics import partitions
+from app.observe.traces import make_tracer
+from app.settings import Settings
+from app.topology import Kind, Stage, TableSpec, Topology
+from schemas.base import Layout
+
+log = logging.getLogger(__name__)
+
+
+class SpecTable:
+    """A Faust table under the sections of its spec."""
+
+    def __init__(self, spec: TableSpec, table: BatchTable) -> None:
+        self.spec = spec
+        self.table = table
+        self.rows = table.rows
+        self.write = table.write
+
+
+def make_tables(app: faust.App, topology: Topology, settings: Settings) -> dict[str, SpecTable]:
+    """The table of each stage that keeps state, cut like the topic that the stage reads."""
+    return {
+        name: SpecTable(
+            spec,
+            app.Table(
+                name,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=1 if layout is Layout.SINGLE else settings.topics.partitions,
+                # Faust's store takes its driver out of the mapping it is given.
+                options=dict(ROCKSDB_OPTIONS),
+                extra_topic_configs={"min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"},
+            ),
+        )
+        for name, (spec, layout) in topology.tables.items()
+    }
+
+
+def make_agents(
+    app: faust.App, topology: Topology, tables: dict[str, SpecTable], producer: Producer, settings: Settings
+) -> None:
+    """One agent a stage, named like it; what LEARNs is run by a service instead (`app.learning`)."""
+    counts = partitions(settings)
+    tracer = make_tracer(f"{settings.worker.app}/{settings.worker.id}")
+    log_reader = KafkaLogReader(settings.servers)
+    for stage in topology.stages:
+        if stage.kind is Kind.LEARN or stage.table is None:
+            continue
+        worker = StageWorker(
+            stage,
+            table=tables[stage.table.name],
+            looked_up=[tables[spec.name] for spec in stage.looks_up],
+            sender=producer,
+            log_reader=log_reader,
+            reader=Reader(
+                stage.reads, counts[stage.topic], settings.delivery.max_value, placed=bool(stage.table.sections)
+            ),
+            attempts=settings.delivery.attempts,
+            stopping=lambda: bool(app.should_stop or app.consumer.suspend_flow.is_set()),
+            tracer=tracer,
+        )
+        topic = app.topic(
+            stage.topic,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            allow_empty=True,
+            partitions=counts[stage.topic],
+        )
+        app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, settings))
+
+
+def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings) -> Callable[[Any], Awaitable[None]]:
+    async def run(stream: Any) -> None:
+        async for batch in stream.take_ready(stage.batch, settings.delivery.linger):
+            try:
+                await worker.process([of_faust(event.message) for event in batch.events])
+            except Abandoned:
+                log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.events))
+            except Exception as error:
+                # Raising here would only restart the agent; what reaches this point means that going on loses events.
+                log.exception("%s: this worker stops", stage.name)
+                await app.crash(error)
+            else:
+                batch.done = True
+
+    run.__name__ = run.__qualname__ = stage.name
+    run.__doc__ = getattr(stage.run, "__doc__", None) or getattr(getattr(stage.run, "func", None), "__doc__", None)
+    return run

@@ -1,0 +1,172 @@
+"""One worker put together: Faust, tables, agents, learners, storage and web around the topology."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import faust
+from mode import Service
+from mode.types import ServiceT
+
+from app.delivery.guard import Reader
+from app.delivery.producer import Producer
+from app.delivery.stream import BatchStream
+from app.delivery.table import BatchTable
+from app.delivery.topics import declare, partitions, wait_for_kafka
+from app.delivery.transport import Transport, assert_supported
+from app.learning.service import Desk, LearnerService
+from app.learning.snapshots import SnapshotKeeper
+from app.learning.specs import MODELS
+from app.observe.logs import logging_config
+from app.runner import SpecTable, make_agents, make_tables
+from app.settings import Settings, load
+from app.storage.mongo import MongoStore
+from app.topology import Ports, film_topology
+from app.web.server import WebService
+from schemas.commands import ControlModel
+
+log = logging.getLogger(__name__)
+
+
+class MarqueeApp(faust.App):  # type: ignore[misc]
+    """A Faust app with Marquee's consumer, that waits for Kafka and declares every topic before it reads any."""
+
+    worker: Worker
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    async def on_first_start(self) -> None:
+        """Make the way ready: Kafka is there, topics exist, the producer is connected."""
+        await super().on_first_start()
+        await self.worker.prepare()
+
+    async def on_stop(self) -> None:
+        """Disconnect what `prepare` connected, after everything that uses it has stopped."""
+        await super().on_stop()
+
+
+class Worker:
+    """Everything one worker process has."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert_supported()
+        self.settings = settings
+        self.partitions = partitions(settings)
+        self.app = _faust_app(settings)
+        self.app.worker = self
+        self.store = MongoStore(settings.mongo)
+        self.producer = Producer(settings.servers, self.partitions)
+        self.keeper = SnapshotKeeper(
+            settings.snapshot_dir,
+            self.store.pointers,
+            settings.learning.snapshot_lessons,
+            settings.learning.snapshot_seconds,
+            settings.learning.keep_snapshots,
+        )
+        self.learners = {spec.name: self._learner(spec) for spec in MODELS}
+        self.topology = film_topology(Ports(self.store.projections, Desk(self.learners)))
+        self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, settings)
+        make_agents(self.app, self.topology, self.tables, self.producer, settings)
+        self.web = WebService(self)
+        self.prepared = False
+        self._own_the_models()
+
+    def _learner(self, spec: Any) -> LearnerService:
+        reader = Reader((spec.reads,), 1, self.settings.delivery.max_value * 2, placed=False)
+        return LearnerService(
+            spec,
+            self.settings.servers,
+            self.producer,
+            self.keeper,
+            reader,
+            self.settings.learning.batch,
+            crash=self.app.crash,
+        )
+
+    def _own_the_models(self) -> None:
+        """Whoever has the control topic's partition has the models."""
+        control = ControlModel.topic
+
+        async def on_assigned(_: Any, assigned: Iterable[Any], **kwargs: Any) -> None:
+            owned = any(tp.topic == control for tp in assigned)
+            for learner in self.learners.values():
+                if owned:
+                    learner.acquire()
+                else:
+                    await learner.release()
+
+        async def on_revoked(_: Any, revoked: Iterable[Any], **kwargs: Any) -> None:
+            if any(tp.topic == control for tp in revoked):
+                for learner in self.learners.values():
+                    await learner.release()
+
+        # The signals keep weak references only.
+        self._signals = (on_assigned, on_revoked)
+        self.app.on_partitions_assigned.connect(on_assigned)
+        self.app.on_partitions_revoked.connect(on_revoked)
+
+    async def prepare(self) -> None:
+        """Wait for Kafka, declare topics, connect. Probes answer meanwhile."""
+        await self.web.maybe_start()
+        stopping = asyncio.Event()
+        await wait_for_kafka(self.settings, stopping)
+        await declare(self.settings)
+        await self.producer.start()
+        for learner in self.learners.values():
+            await self.app.add_runtime_dependency(learner)
+        self.prepared = True
+
+    @property
+    def gate_open(self) -> bool:
+        """Whether source events are being read."""
+        return bool(self.prepared and getattr(self.app.consumer, "gate_open", False))
+
+
+def _faust_app(settings: Settings) -> MarqueeApp:
+    datadir = settings.data_dir / "workers" / settings.worker.id
+    app = MarqueeApp(
+        settings.worker.app,
+        broker=settings.broker.url,
+        store="rocksdb://?driver=rocksdict",
+        datadir=str(datadir.absolute()),
+        # The guarantees rest on these; given here, no environment variable can change them.
+        processing_guarantee="at_least_once",
+        stream_wait_empty=True,
+        broker_max_poll_records=500,
+        stream_buffer_maxsize=4096,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.broker.session_timeout,
+        broker_heartbeat_interval=min(1.0, settings.broker.session_timeout / 5),
+        consumer_group_instance_id=settings.worker.id,
+        consumer_max_fetch_size=4 << 20,
+        topic_partitions=settings.topics.partitions,
+        topic_replication_factor=settings.broker.replication,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        web_host=settings.web.host,
+        web_port=settings.web.port,
+        canonical_url=settings.web.canonical_url or f"http://{settings.web.host}:{settings.web.port}",
+        worker_redirect_stdouts=False,
+        logging_config=logging_config(settings.worker.log),
+        Stream=BatchStream,
+        Table=BatchTable,
+    )
+    app.conf.web_enabled = False
+    return app
+
+
+def faust_app() -> MarqueeApp:
+    """The app that `faust -A app worker` runs, from `marquee.toml` and the environment."""
+    return Worker(load()).app
+
+
+def services(worker: Worker) -> list[ServiceT | Service]:
+    """The services beside Faust's own."""
+    return [worker.web, *worker.learners.values()]

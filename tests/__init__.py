@@ -1,0 +1,1 @@
+"""What Marquee promises, held by machine."""

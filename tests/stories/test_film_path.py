@@ -1,0 +1,83 @@
+"""From a pushed film to a prediction that learns, in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from schemas.commands import PushFilm
+
+from tests.stories.conftest import Story
+
+INCEPTION = "tt1375666"
+
+
+def values(story: Story, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(raw.value or b"null") for raw in story.log.records(topic)]
+
+
+async def test_a_pushed_film_is_registered_once_under_its_canonical_id(story: Story) -> None:
+    for _ in range(2):
+        story.runner.push(PushFilm(title="Inception", year=2010, imdb=INCEPTION))
+        await story.runner.settle()
+    registered = values(story, "films-registered")
+    assert [film["film_id"] for film in registered] == [INCEPTION]
+    assert registered[0]["title"] == "Inception"
+
+
+async def test_one_rating_gives_one_prediction_that_names_its_cause(story: Story) -> None:
+    await story.rate(INCEPTION, "1", 4.0)
+    (prediction,) = values(story, "rating-predictions")
+    (raw,) = story.log.records("ratings")
+    assert prediction["cause_id"] == raw.position
+    assert prediction["film_id"] == INCEPTION
+    assert prediction["current_mean"] == 8.0
+    assert prediction["n_ratings"] == 1
+    assert prediction["horizon"] == 10
+
+
+async def test_the_cause_of_a_prediction_is_the_id_that_the_rating_brought(story: Story) -> None:
+    from schemas.events import RatingObserved
+
+    story.runner.push(RatingObserved(film_id=INCEPTION, source="x", source_record_id="1", value=7.0), ce_id="mine")
+    await story.runner.settle()
+    assert values(story, "rating-predictions")[0]["cause_id"] == "mine"
+
+
+async def test_a_rating_of_an_unknown_film_registers_it_by_its_id(story: Story) -> None:
+    await story.rate("tt0111161", "1", 5.0)
+    assert [film["film_id"] for film in values(story, "films-registered")] == ["tt0111161"]
+
+
+async def test_a_duplicate_rating_gives_no_prediction(story: Story) -> None:
+    await story.rate(INCEPTION, "1", 4.0)
+    await story.rate(INCEPTION, "1", 4.0)
+    assert len(values(story, "rating-predictions")) == 1
+
+
+async def test_a_changed_rating_replaces_the_old_one_in_the_mean(story: Story) -> None:
+    await story.rate(INCEPTION, "1", 4.0)
+    await story.rate(INCEPTION, "2", 2.0)
+    await story.rate(INCEPTION, "1", 1.0)
+    last = values(story, "rating-predictions")[-1]
+    assert last["current_mean"] == 3.0
+    assert last["n_ratings"] == 2
+
+
+async def test_a_malformed_film_id_becomes_a_dead_letter_with_a_reason(story: Story) -> None:
+    await story.rate("inception", "1", 4.0)
+    (letter,) = values(story, "dead-letters")
+    assert letter["origin_topic"] == "ratings"
+    assert "none of the known forms" in letter["error"]
+    assert values(story, "rating-predictions") == []
+
+
+async def test_a_rating_in_the_wrong_partition_is_sent_to_the_right_one_and_keeps_its_identity(story: Story) -> None:
+    value = json.dumps({"film_id": INCEPTION, "source": "x", "source_record_id": "1", "value": 7}).encode()
+    home = story.log.append("ratings", INCEPTION.encode(), value, [])
+    story.log.topics["ratings"][home.partition].clear()
+    away = (home.partition + 1) % 4
+    story.log.append("ratings", None, value, [], partition=away)
+    await story.runner.settle()
+    (prediction,) = values(story, "rating-predictions")
+    assert prediction["cause_id"] == f"ratings-{away}-0"
