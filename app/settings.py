@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 
 import msgspec
 from msgspec import Meta
+
+from app.config_errors import explain
 
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -216,7 +216,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     try:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), file, text, origins)) from error
+        raise ConfigError(explain(str(error), file, text, origins, Settings)) from error
 
 
 def _override(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -243,54 +243,6 @@ def _parse(raw: str, kind: Any) -> Any:
         return tomllib.loads(f"v = {raw}")["v"]
     except tomllib.TOMLDecodeError:
         return raw
-
-
-def _explain(error: str, file: Path, text: str, origins: Mapping[str, str]) -> str:
-    """msgspec's message with the place in the file, and the nearest allowed key for a misspelt one."""
-    found = re.search(r"at `\$\.?(.*?)`$", error)
-    path = found.group(1) if found else ""
-    message = error[: found.start()].removesuffix(" - ") if found else error
-    unknown = re.search(r"unknown field `(.+?)`", message)
-    if unknown:
-        path = f"{path}.{unknown.group(1)}".lstrip(".")
-        message = _suggest(path)
-    if path in origins:
-        return f"environment {origins[path]}: {message}"
-    line = _line_of(text, path)
-    return f"{file}:{line}: {path or 'top level'}: {message}"
-
-
-def _suggest(path: str) -> str:
-    *parents, key = re.sub(r"\[\d+\]", "", path).split(".")
-    kind: Any = get_type_hints(Settings).get(parents[0]) if parents else Settings
-    if get_origin(kind) is tuple:
-        kind = get_args(kind)[0]
-    allowed = list(getattr(kind, "__struct_fields__", ()))
-    near = difflib.get_close_matches(key, allowed, 1)
-    hint = f"; did you mean `{near[0]}`?" if near else ""
-    return f"unknown key `{key}`{hint} Allowed: {', '.join(allowed)}"
-
-
-def _line_of(text: str, path: str) -> int:
-    """The line of a key such as `web.port` or `films[2].imdb`; of its table where the key is absent; else 1."""
-    parts = [(name, int(index or 0)) for name, index in re.findall(r"([^.\[\]]+)(?:\[(\d+)\])?", path)]
-    if not parts:
-        return 1
-    section, wanted = parts[0]
-    best, count, inside = 1, -1, False
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$", line)
-        if header:
-            names = header.group(1).replace('"', "").split(".")
-            count += names[0] == section
-            inside = names[0] == section and (not line.lstrip().startswith("[[") or count == wanted)
-            inside = inside and (len(names) == 1 or len(parts) < 2 or names[1] == parts[1][0])
-            best = number if inside else best
-        elif (inside and re.match(rf"\s*\"?{re.escape(parts[-1][0])}\"?\s*=", line)) or (
-            not header and re.match(rf"\s*{re.escape(section)}\s*=", line) and len(parts) == 1
-        ):
-            return number
-    return best
 
 
 def describe() -> list[tuple[str, str, str]]:

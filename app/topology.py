@@ -119,58 +119,56 @@ class Topology:
 
 def film_topology(ports: Ports | None = None) -> Topology:
     """The film path. Without `ports` only the rows are wanted, for people to read."""
+    return Topology((*_DECISIONS, *_kept(ports)))
+
+
+_DECISIONS = (
+    Stage(
+        "intake",
+        reads=(PushFilm, PushCelebrity),
+        kind=Kind.DECIDE,
+        run=admit,
+        emits=(SubmitFilm, SubmitCelebrity),
+        table=TableSpec("intake", {}),
+    ),
+    Stage("register", reads=(SubmitFilm,), kind=Kind.DECIDE, run=register_film, emits=(FilmRegistered,), table=FILMS),
+    Stage("facts", reads=(FactsObserved,), kind=Kind.DECIDE, run=merge_facts, emits=(SubmitFilm,), table=FACTS),
+    Stage(
+        "clean",
+        reads=(RatingObserved,),
+        kind=Kind.DECIDE,
+        run=clean_rating,
+        emits=(RatingCleaned, SubmitFilm),
+        table=CLEANED_RATINGS,
+        looks_up=(FACTS,),
+    ),
+    Stage(
+        "clean-reviews",
+        reads=(ReviewObserved,),
+        kind=Kind.DECIDE,
+        run=clean_review,
+        emits=(ReviewCleaned, SubmitFilm),
+        table=CLEANED_REVIEWS,
+    ),
+    Stage("learn-ratings", reads=(RatingCleaned,), kind=Kind.LEARN, emits=(RatingPredicted,)),
+    Stage("learn-reviews", reads=(ReviewCleaned,), kind=Kind.LEARN, emits=(SentimentPredicted,)),
+    Stage("latest", reads=(RatingPredicted,), kind=Kind.DECIDE, run=keep_latest, table=PREDICTIONS),
+)
+
+
+def _kept(ports: Ports | None) -> tuple[Stage, ...]:
     projections: Any = ports.projections if ports else None
     models: Any = ports.models if ports else None
-
-    def keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]]) -> Stage:
-        # A stage that only writes outside keeps nothing but its mark.
-        bound = partial(run, projections=projections)
-        return Stage(name, (reads,), Kind.KEEP, bound, table=TableSpec(name, {}))
-
-    decide = Kind.DECIDE
-    return Topology(
-        (
-            Stage(
-                "intake",
-                (PushFilm, PushCelebrity),
-                decide,
-                admit,
-                (SubmitFilm, SubmitCelebrity),
-                TableSpec("intake", {}),
-            ),
-            Stage("register", (SubmitFilm,), decide, register_film, (FilmRegistered,), FILMS),
-            Stage("facts", (FactsObserved,), decide, merge_facts, (SubmitFilm,), FACTS),
-            Stage(
-                "clean",
-                (RatingObserved,),
-                decide,
-                clean_rating,
-                (RatingCleaned, SubmitFilm),
-                CLEANED_RATINGS,
-                (FACTS,),
-            ),
-            Stage(
-                "clean-reviews",
-                (ReviewObserved,),
-                decide,
-                clean_review,
-                (ReviewCleaned, SubmitFilm),
-                CLEANED_REVIEWS,
-            ),
-            Stage("learn-ratings", (RatingCleaned,), Kind.LEARN, emits=(RatingPredicted,)),
-            Stage("learn-reviews", (ReviewCleaned,), Kind.LEARN, emits=(SentimentPredicted,)),
-            Stage("latest", (RatingPredicted,), decide, keep_latest, (), PREDICTIONS),
-            keep("project-films", FilmRegistered, project_films),
-            keep("project-ratings", RatingCleaned, project_ratings),
-            keep("project-predictions", RatingPredicted, project_predictions),
-            keep("project-reviews", ReviewCleaned, project_reviews),
-            keep("project-sentiments", SentimentPredicted, project_sentiments),
-            Stage(
-                "control",
-                (ControlModel,),
-                Kind.KEEP,
-                partial(obey_control, desk=models),
-                table=TableSpec("control", {}),
-            ),
-        )
+    return (
+        _keep("project-films", FilmRegistered, partial(project_films, projections=projections)),
+        _keep("project-ratings", RatingCleaned, partial(project_ratings, projections=projections)),
+        _keep("project-predictions", RatingPredicted, partial(project_predictions, projections=projections)),
+        _keep("project-reviews", ReviewCleaned, partial(project_reviews, projections=projections)),
+        _keep("project-sentiments", SentimentPredicted, partial(project_sentiments, projections=projections)),
+        _keep("control", ControlModel, partial(obey_control, desk=models)),
     )
+
+
+def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]]) -> Stage:
+    # A stage that only writes outside keeps nothing but its mark.
+    return Stage(name, reads=(reads,), kind=Kind.KEEP, run=run, table=TableSpec(name, {}))

@@ -70,7 +70,8 @@ def test_every_marquee_command_named_in_the_docs_exists(page: str) -> None:
 def test_every_file_named_in_the_docs_exists(page: str) -> None:
     named = {code for code in _code(PAGES[page]) if FILE.fullmatch(code)} - MADE_BY_USERS
     named |= set(re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGES[page]))
-    missing = [name for name in sorted(named) if not (ROOT / name).exists()]
+    # What lies under data/ is made by running Marquee.
+    missing = [name for name in sorted(named) if not name.startswith("data/") and not (ROOT / name).exists()]
     assert missing == []
 
 

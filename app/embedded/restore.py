@@ -56,11 +56,7 @@ async def restore(
     await producer.start()
     try:
         for topic in archived:
-            async with asyncio.TaskGroup() as sends:
-                for partition in range(partitions[topic]):
-                    sends.create_task(_Sender(producer, topic, partition, tally).send_all(directory))
-    except* ArchiveError as failed:
-        raise failed.exceptions[0] from None
+            await _send_topic([_Sender(producer, topic, n, tally) for n in range(partitions[topic])], directory)
     finally:
         await producer.stop()
     return RestoreReport(tally.records, tally.fillers, compactions)
@@ -172,6 +168,15 @@ class _Sender:
                 f"{self._topic}/{self._partition}: the broker gave offset {offset} where the archive has {expected}: "
                 "something else writes to it"
             )
+
+
+async def _send_topic(senders: list[_Sender], directory: Path) -> None:
+    try:
+        async with asyncio.TaskGroup() as sends:
+            for sender in senders:
+                sends.create_task(sender.send_all(directory))
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 def _chunks(frames: Iterator[list[ArchivedRecord]]) -> Iterator[list[ArchivedRecord]]:

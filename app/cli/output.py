@@ -1,0 +1,93 @@
+"""How commands print: JSON for programs, tables for people, plain columns where the output is not a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+Cell = str | int | float | bool | None
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], empty: str = "nothing") -> None:
+    """Rows under their headings; `empty` is said where there are none."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    if not texts:
+        click.echo(empty)
+    elif sys.stdout.isatty():
+        _rich_table(columns, texts)
+    else:
+        widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+        for row in [list(columns), *texts]:
+            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo("  ".join(padded).rstrip())
+
+
+def print_fields(fields: Mapping[str, Any], indent: int = 0) -> None:
+    """A mapping as lines of name and value, inner ones indented; None is left out."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        if value is None or value == [] or value == {}:
+            continue
+        label = " " * indent + name.replace("_", " ").ljust(width)
+        if isinstance(value, Mapping):
+            click.echo(label.rstrip())
+            print_fields(value, indent + 2)
+        elif isinstance(value, list):
+            click.echo(label.rstrip())
+            for item in value:
+                click.echo(" " * (indent + 2) + _item(item))
+        else:
+            click.echo(f"{label}  {_text(value)}")
+
+
+def write_or_print(text: str, out: Path | None) -> None:
+    """The text into a file, or to standard output."""
+    if out is None:
+        click.echo(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n", encoding="utf-8")
+    click.echo(f"wrote {out}", err=True)
+
+
+def _item(item: Any) -> str:
+    if isinstance(item, Mapping):
+        return ", ".join(
+            f"{name.replace('_', ' ')} {_text(value)}" for name, value in item.items() if value is not None
+        )
+    return _text(item)
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.3f}".rstrip("0").rstrip(".")
+    if isinstance(cell, list | tuple):
+        return ", ".join(map(_text, cell))
+    return str(cell)
+
+
+def _rich_table(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in texts:
+        table.add_row(*row)
+    # Titles of films are text, not markup.
+    Console(markup=False, highlight=False).print(table)

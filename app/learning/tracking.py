@@ -1,0 +1,209 @@
+"""MLflow, for people: metrics in batches, pictures now and then, a version on promotion. Never in anyone's way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mode import Service
+
+from app.learning.service import LearnerService
+from app.settings import Mlflow
+
+log = logging.getLogger(__name__)
+
+PROMOTION_LABELS: Final = 1000
+"""Labels that a prequential window needs before a model may be compared by it."""
+CHAMPION: Final = "champion"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is said of a model at one moment; made on the event loop, sent from a thread."""
+
+    name: str
+    version: str
+    lessons: int
+    labels: int
+    metrics: Mapping[str, float]
+    skill: float | None
+    """Window error over the running baseline's error on the same window; below 1 is better than the baseline."""
+    state: Callable[[], bytes] | None = None
+    picture: Callable[[Path], Path | None] | None = None
+
+
+class TrackingService(Service):  # type: ignore[misc]
+    """Logs the models that this worker owns. MLflow away or hanging costs a log line and nothing else."""
+
+    def __init__(self, settings: Mlflow, learners: Mapping[str, LearnerService], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._learners = learners
+        # One thread: MLflow's client is slow and its order matters; the event loop never waits for it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        self._client: RunLog | None = None
+        self._artifacts_at: dict[str, float] = {}
+        self.available: bool | None = None
+        """Whether the last call reached MLflow; None before the first."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _report(self) -> None:
+        if not self._settings.tracking_uri:
+            return
+        while not self.should_stop:
+            await self.sleep(self._settings.metrics_every)
+            await self.report()
+
+    async def report(self, artifacts: bool = False) -> None:
+        """Log every model owned here now."""
+        loop = asyncio.get_running_loop()
+        for name, service in self._learners.items():
+            lessons = service.lessons
+            if lessons is None or not lessons.learnt:
+                continue
+            due = artifacts or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
+            report = describe(lessons.learner, with_artifacts=due)
+            if due:
+                self._artifacts_at[name] = time.monotonic()
+            try:
+                await asyncio.wait_for(loop.run_in_executor(self._thread, self._send, report), 60.0)
+                self.available = True
+            except Exception as error:
+                if self.available is not False:
+                    log.warning("MLflow at %s is away, learning goes on: %s", self._settings.tracking_uri, error)
+                self.available = False
+
+    def _send(self, report: Report) -> None:
+        if self._client is None:
+            self._client = RunLog(self._settings)
+        self._client.log(report)
+
+    async def on_stop(self) -> None:
+        """Leave a call that still hangs behind: it ends by its own time-out."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def describe(learner: Any, with_artifacts: bool) -> Report:
+    """A learner's figures; copies, so that a thread may use them while learning goes on."""
+    state = learner.to_bytes() if with_artifacts else None
+    curve = learner.curve() if with_artifacts else None
+    return Report(
+        name=learner.name,
+        version=learner.model_version,
+        lessons=learner.lessons,
+        labels=learner.labels,
+        metrics={key: float(value) for key, value in learner.metrics().items() if value is not None},
+        skill=learner.skill(),
+        state=(lambda: state) if state is not None else None,
+        picture=(lambda path: _draw(curve, path, learner.name)) if curve else None,
+    )
+
+
+def _draw(curve: Any, path: Path, name: str) -> Path | None:
+    from app.learning.plots import draw_curve
+
+    return draw_curve(curve, path / f"{name}-error.png", name)
+
+
+class RunLog:
+    """One MLflow run a model, taken up again after a restart. Every call may raise when MLflow is away."""
+
+    def __init__(self, settings: Mlflow) -> None:
+        # Without these a server that hangs would hold the thread for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from mlflow.tracking import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
+        self._experiment_name = settings.experiment
+        self._experiment: str | None = None
+        self._runs: dict[str, str] = {}
+
+    def log(self, report: Report) -> None:
+        """Metrics always; state and picture where the report has them; a version where the model is better."""
+        from mlflow.entities import Metric
+
+        run = self._run(report)
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, report.lessons) for key, value in report.metrics.items()]
+        self._client.log_batch(run, metrics=metrics)
+        if report.state is not None or report.picture is not None:
+            self._artifacts(run, report)
+
+    def _run(self, report: Report) -> str:
+        known = self._runs.get(report.name)
+        if known is not None:
+            return known
+        experiment = self._experiment_id()
+        query = f"tags.model = '{report.name}' and tags.version = '{report.version}' and attributes.status = 'RUNNING'"
+        found = self._client.search_runs([experiment], query, max_results=1)
+        if found:
+            run = str(found[0].info.run_id)
+        else:
+            tags = {"model": report.name, "version": report.version}
+            run = str(self._client.create_run(experiment, tags=tags, run_name=report.name).info.run_id)
+            self._client.log_param(run, "model_version", report.version)
+        self._runs[report.name] = run
+        return run
+
+    def _experiment_id(self) -> str:
+        if self._experiment is None:
+            found = self._client.get_experiment_by_name(self._experiment_name)
+            self._experiment = (
+                str(found.experiment_id) if found else str(self._client.create_experiment(self._experiment_name))
+            )
+        return self._experiment
+
+    def _artifacts(self, run: str, report: Report) -> None:
+        with tempfile.TemporaryDirectory(prefix="marquee-") as directory:
+            folder = Path(directory)
+            if report.picture is not None:
+                picture = report.picture(folder)
+                if picture is not None:
+                    self._client.log_artifact(run, str(picture))
+            if report.state is not None:
+                path = folder / f"{report.name}.state"
+                path.write_bytes(report.state())
+                self._client.log_artifact(run, str(path), "model")
+                self._maybe_promote(run, report)
+
+    def _maybe_promote(self, run: str, report: Report) -> None:
+        """Register a version where it beats the champion, both measured against the same baseline on their window."""
+        from mlflow.exceptions import MlflowException
+
+        if report.skill is None or report.labels < PROMOTION_LABELS or report.skill >= 1.0:
+            return
+        try:
+            champion = self._client.get_model_version_by_alias(report.name, CHAMPION)
+        except MlflowException:
+            champion = None
+        if champion is not None:
+            same = champion.tags.get("version") == report.version
+            if same or float(champion.tags.get("skill", "inf")) <= report.skill:
+                return
+        else:
+            self._ensure_registered(report.name)
+        made = self._client.create_model_version(
+            report.name,
+            source=f"runs:/{run}/model",
+            run_id=run,
+            tags={"version": report.version, "skill": f"{report.skill:.6f}", "lessons": str(report.lessons)},
+        )
+        self._client.set_registered_model_alias(report.name, CHAMPION, made.version)
+        log.info("%s: version %s is the champion (skill %.4f)", report.name, made.version, report.skill)
+
+    def _ensure_registered(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException:
+            self._client.create_registered_model(name)

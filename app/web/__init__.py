@@ -1,0 +1,1 @@
+"""What a worker says over HTTP: films, models, probes, metrics, events and the dashboard."""

@@ -1,0 +1,106 @@
+"""What the web reads of the running Faust app, all of it in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faust.types import TP
+from yarl import URL
+
+from app.topology import Kind
+from app.web.parts import Spot, WorkerParts
+
+
+class Engine:
+    """A view of the worker's place in its consumer group. Nothing here waits or changes anything."""
+
+    def __init__(self, worker: WorkerParts) -> None:
+        self._worker = worker
+        self._app = worker.app
+
+    @property
+    def own_url(self) -> URL:
+        """How other workers reach this one."""
+        return URL(str(self._app.conf.canonical_url))
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether the group is dealing out its partitions."""
+        return bool(self._app.rebalancing)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether tables are being filled from their changelogs."""
+        return bool(self._app.in_recovery)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the tables hold everything that was acknowledged."""
+        return self._worker.gate_open and not self.rebalancing and not self.recovering
+
+    @property
+    def generation(self) -> int:
+        """The group's generation as this worker knows it."""
+        return int(self._app.consumer_generation_id)
+
+    def actives(self) -> set[TP]:
+        """Partitions that this worker owns, changelogs among them."""
+        return set(self._app.assignor.assigned_actives())
+
+    def changelog(self, table: str) -> str:
+        """The changelog topic of a table."""
+        return str(self._app.tables[table].changelog_topic.get_topic_name())
+
+    def owner(self, table: str, partition: int) -> URL | None:
+        """The worker that owns a table's partition; None while nobody is known to."""
+        topic = self.changelog(table)
+        for url, topics in self._app.assignor.tables_metadata().items():
+            if partition in topics.get(topic, ()):
+                return URL(url)
+        return None
+
+    def members(self) -> list[str]:
+        """The addresses of all workers that own a table's partition."""
+        return sorted(url for url, topics in self._app.assignor.tables_metadata().items() if topics)
+
+    def end(self, tp: TP) -> int | None:
+        """The offset after the partition's last record, as the last fetch said; None before the first."""
+        if not self._worker.prepared:
+            return None
+        try:
+            found = self._app.consumer.highwater(tp)
+        except Exception:
+            # Which of several errors says "not assigned any more" depends on how far a rebalance is.
+            return None
+        return None if found is None else int(found)
+
+    def spots(self) -> list[Spot]:
+        """Where every stage stands at every partition that it has here."""
+        if not self._worker.prepared or not self.readable:
+            return []
+        actives = self.actives()
+        spots = [
+            self._spot(stage.name, stage.table.name, tp)
+            for stage in self._worker.topology.stages
+            if stage.table is not None and stage.kind is not Kind.LEARN
+            for tp in sorted(actives)
+            if tp.topic == stage.topic and TP(self.changelog(stage.table.name), tp.partition) in actives
+        ]
+        return spots + self._learning()
+
+    def _spot(self, stage: str, table: str, tp: TP) -> Spot:
+        applied = self._worker.tables[table].rows(tp.partition).mark(tp.topic)
+        return Spot(stage, tp.topic, tp.partition, applied, self.end(tp))
+
+    def _learning(self) -> list[Spot]:
+        found = []
+        for stage in self._worker.topology.stages:
+            learner = self._learner_of(stage.name) if stage.kind is Kind.LEARN else None
+            if learner is not None and learner.owned is not None:
+                applied = int(learner.owned.applied)
+                lag = learner.lag
+                found.append(Spot(stage.name, stage.topic, 0, applied, None if lag is None else applied + 1 + lag))
+        return found
+
+    def _learner_of(self, stage: str) -> Any:
+        return next((each for each in self._worker.learners.values() if each.spec.stage == stage), None)

@@ -1,0 +1,102 @@
+"""What the web needs of a worker, so that tests can stand in for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from app.delivery.producer import Outgoing
+from app.delivery.table import PartitionRows
+from app.settings import Settings
+from app.topology import Topology
+
+
+class Sender(Protocol):
+    """The way into Kafka."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records to wherever their keys belong; returns when the brokers have them."""
+
+
+class Table(Protocol):
+    """A table of this worker."""
+
+    def rows(self, partition: int) -> PartitionRows:
+        """One partition that this worker owns."""
+
+
+class Learning(Protocol):
+    """A model's learner in this worker."""
+
+    spec: Any
+    owned: Any
+
+    @property
+    def lag(self) -> int | None:
+        """Training records that wait; None where another worker has the model."""
+
+
+class Ages(Protocol):
+    """What the snapshot keeper remembers."""
+
+    newest_at: dict[str, float]
+
+
+class WorkerParts(Protocol):
+    """The parts of `app.worker.Worker` that the web reads."""
+
+    settings: Settings
+    partitions: dict[str, int]
+    app: Any
+    topology: Topology
+    prepared: bool
+
+    @property
+    def store(self) -> Any:
+        """The documents that people query."""
+
+    @property
+    def producer(self) -> Sender:
+        """The way into Kafka."""
+
+    @property
+    def keeper(self) -> Ages:
+        """Where snapshots go."""
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """Each table by its name."""
+
+    @property
+    def learners(self) -> Mapping[str, Learning]:
+        """Each model's learner by the model's name."""
+
+    @property
+    def gate_open(self) -> bool:
+        """Whether source events are being read."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A stage at one partition: `lag` is None until the broker has said where the partition ends."""
+
+    stage: str
+    topic: str
+    partition: int
+    applied: int | None
+    end: int | None
+
+    @property
+    def lag(self) -> int | None:
+        """Records that wait for the stage."""
+        if self.end is None:
+            return None
+        return max(0, self.end - 1 - (self.applied if self.applied is not None else -1))
+
+    @property
+    def source(self) -> TP:
+        """The partition."""
+        return TP(self.topic, self.partition)
