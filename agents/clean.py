@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import Final
@@ -89,16 +88,11 @@ def _row(message: Message[RatingObserved], score: float, before: SeenRating | No
     """What to remember of this record now; None for a duplicate."""
     if before is not None and before.offset == message.offset:
         return before
-    rating = message.data
-    digest = _content(rating)
+    votes = message.data.votes
     if before is None:
-        ordinal = counted + 1 if rating.kind != "approval" else counted
-        return SeenRating(offset=message.offset, score=score, digest=digest, ordinal=ordinal)
-    if before.digest == digest or message.offset < before.offset:
+        ordinal = counted + 1 if message.data.kind != "approval" else counted
+        return SeenRating(offset=message.offset, score=score, votes=votes, ordinal=ordinal)
+    same = before.score == score and before.votes == votes
+    if same or message.offset < before.offset:
         return None
-    return SeenRating(offset=message.offset, score=score, digest=digest, ordinal=before.ordinal, replaces=before.score)
-
-
-def _content(rating: RatingObserved) -> str:
-    content = f"{rating.value!r}|{rating.best!r}|{rating.worst!r}|{rating.kind}|{rating.votes}"
-    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+    return SeenRating(offset=message.offset, score=score, votes=votes, ordinal=before.ordinal, replaces=before.score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -29,7 +30,8 @@ class Message(msgspec.Struct, Generic[R], frozen=True):
         return rfc3339(self.timestamp)
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC."""
+    """Milliseconds since 1970 as RFC 3339 in UTC. Cached: on a full queue many events share a millisecond."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import faust
-from mode import Service
-from mode.types import ServiceT
+from faust.app.base import BootStrategy
 
+from agents.errors import Unavailable
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.stream import BatchStream
 from app.delivery.table import BatchTable
 from app.delivery.topics import declare, partitions, wait_for_kafka
 from app.delivery.transport import Transport, assert_supported
+from app.learning.lessons import ModelSpec
 from app.learning.service import Desk, LearnerService
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
+from app.learning.tracking import TrackingService
 from app.observe.logs import logging_config
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
@@ -31,22 +34,31 @@ from schemas.commands import ControlModel
 log = logging.getLogger(__name__)
 
 
+class WithoutFaustsWeb(BootStrategy):  # type: ignore[misc]
+    """Marquee serves HTTP itself; Faust's server would show tables to anyone, on every address."""
+
+    enable_web = False
+
+
 class MarqueeApp(faust.App):  # type: ignore[misc]
     """A Faust app with Marquee's consumer, that waits for Kafka and declares every topic before it reads any."""
 
+    BootStrategy = WithoutFaustsWeb
     worker: Worker
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 
     async def on_first_start(self) -> None:
-        """Make the way ready: Kafka is there, topics exist, the producer is connected."""
+        """Make the way ready before any of Faust's own services start."""
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         await self.worker.prepare()
 
-    async def on_stop(self) -> None:
+    async def on_shutdown(self) -> None:
         """Disconnect what `prepare` connected, after everything that uses it has stopped."""
-        await super().on_stop()
+        await super().on_shutdown()
+        await self.worker.close()
 
 
 class Worker:
@@ -71,11 +83,14 @@ class Worker:
         self.topology = film_topology(Ports(self.store.projections, Desk(self.learners)))
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
+        self.tracking = TrackingService(settings.mlflow, self.learners)
         self.web = WebService(self)
         self.prepared = False
-        self._own_the_models()
+        self._stopping = asyncio.Event()
+        self._follow_ownership()
 
-    def _learner(self, spec: Any) -> LearnerService:
+    def _learner(self, spec: ModelSpec) -> LearnerService:
+        # A training record carries a whole review or rating and a little more.
         reader = Reader((spec.reads,), 1, self.settings.delivery.max_value * 2, placed=False)
         return LearnerService(
             spec,
@@ -87,12 +102,11 @@ class Worker:
             crash=self.app.crash,
         )
 
-    def _own_the_models(self) -> None:
-        """Whoever has the control topic's partition has the models."""
-        control = ControlModel.topic
+    def _follow_ownership(self) -> None:
+        """Whoever has the control topic's one partition has the models."""
 
         async def on_assigned(_: Any, assigned: Iterable[Any], **kwargs: Any) -> None:
-            owned = any(tp.topic == control for tp in assigned)
+            owned = any(tp.topic == ControlModel.topic for tp in assigned)
             for learner in self.learners.values():
                 if owned:
                     learner.acquire()
@@ -100,7 +114,7 @@ class Worker:
                     await learner.release()
 
         async def on_revoked(_: Any, revoked: Iterable[Any], **kwargs: Any) -> None:
-            if any(tp.topic == control for tp in revoked):
+            if any(tp.topic == ControlModel.topic for tp in revoked):
                 for learner in self.learners.values():
                     await learner.release()
 
@@ -110,15 +124,32 @@ class Worker:
         self.app.on_partitions_revoked.connect(on_revoked)
 
     async def prepare(self) -> None:
-        """Wait for Kafka, declare topics, connect. Probes answer meanwhile."""
-        await self.web.maybe_start()
-        stopping = asyncio.Event()
-        await wait_for_kafka(self.settings, stopping)
+        """Answer probes, wait for Kafka, declare topics, connect, start learners and tracking."""
+        await self.app.add_runtime_dependency(self.web)
+        await wait_for_kafka(self.settings, self._stopping)
         await declare(self.settings)
         await self.producer.start()
+        self._indexing = asyncio.create_task(self._ensure_indexes())
         for learner in self.learners.values():
             await self.app.add_runtime_dependency(learner)
+        await self.app.add_runtime_dependency(self.tracking)
         self.prepared = True
+
+    async def _ensure_indexes(self) -> None:
+        while True:
+            try:
+                return await self.store.ensure_indexes()
+            except Unavailable as error:
+                log.warning("waiting for MongoDB: %s", error)
+                await asyncio.sleep(2.0)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._stopping.set()
+        if self.prepared:
+            self._indexing.cancel()
+            await self.producer.stop()
+        self.store.close()
 
     @property
     def gate_open(self) -> bool:
@@ -128,7 +159,7 @@ class Worker:
 
 def _faust_app(settings: Settings) -> MarqueeApp:
     datadir = settings.data_dir / "workers" / settings.worker.id
-    app = MarqueeApp(
+    return MarqueeApp(
         settings.worker.app,
         broker=settings.broker.url,
         store="rocksdb://?driver=rocksdict",
@@ -158,15 +189,8 @@ def _faust_app(settings: Settings) -> MarqueeApp:
         Stream=BatchStream,
         Table=BatchTable,
     )
-    app.conf.web_enabled = False
-    return app
 
 
 def faust_app() -> MarqueeApp:
     """The app that `faust -A app worker` runs, from `marquee.toml` and the environment."""
     return Worker(load()).app
-
-
-def services(worker: Worker) -> list[ServiceT | Service]:
-    """The services beside Faust's own."""
-    return [worker.web, *worker.learners.values()]

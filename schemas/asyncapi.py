@@ -95,7 +95,7 @@ def _cloud_event() -> Json:
     extensions = ("ce_correlationid", "ce_causationid")
     return {
         "description": "CloudEvents 1.0, binary mode. Optional on what others send.",
-        "headers": {"type": "object", "properties": {name: text for name in (*names, *extensions, "content-type")}},
+        "headers": {"type": "object", "properties": dict.fromkeys((*names, *extensions, "content-type"), text)},
     }
 
 

@@ -25,7 +25,7 @@ class SeenRating(Entity, kw_only=True, array_like=True):
 
     offset: int
     score: float
-    digest: str
+    votes: int | None
     ordinal: int
     replaces: float | None = None
 

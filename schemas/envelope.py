@@ -31,16 +31,24 @@ def schema_uri(record: type[Record]) -> str:
     return f"{SCHEMA_PREFIX}{record.topic}/{record.version}"
 
 
+_constant: dict[type[Record], Headers] = {}
+
+
 def to_headers(record: type[Record], envelope: Envelope) -> Headers:
     """Kafka headers for an event of this type."""
-    headers: Headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_type", f"marquee.{record.__name__}".encode()),
-        ("ce_source", SOURCE.encode()),
+    constant = _constant.get(record)
+    if constant is None:
+        constant = _constant[record] = [
+            ("ce_specversion", SPEC_VERSION.encode()),
+            ("ce_type", f"marquee.{record.__name__}".encode()),
+            ("ce_source", SOURCE.encode()),
+            ("ce_dataschema", schema_uri(record).encode()),
+            ("content-type", CONTENT_TYPE),
+        ]
+    headers = [
+        *constant,
         ("ce_id", envelope.id.encode()),
         ("ce_correlationid", envelope.correlation_id.encode()),
-        ("ce_dataschema", schema_uri(record).encode()),
-        ("content-type", CONTENT_TYPE),
     ]
     if envelope.causation_id is not None:
         headers.append(("ce_causationid", envelope.causation_id.encode()))

@@ -1,4 +1,7 @@
-"""Servers that tests share: started once a run, on free loopback ports, gone when it ends."""
+"""Servers that tests share: started once a run, on free loopback ports, gone when it ends.
+
+Ask for them by argument, not by `getfixturevalue` from an async fixture: they start in a loop of their own.
+"""
 
 from __future__ import annotations
 

@@ -69,9 +69,9 @@ def _addresses(found: Addresses) -> dict[str, str]:
 
 
 def command(
-    group: click.Group, name: str, *, example: str, data: bool = True
+    group: click.Group, name: str, *params: click.Parameter, example: str, data: bool = True
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """Add a command with the common options; the function gets a Call first. `data`: it has `--json`."""
+    """Add a command with its own and the common options; the function gets a Call first. `data`: it has `--json`."""
 
     def add(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
@@ -87,7 +87,7 @@ def command(
         wrapped: Callable[..., None] = run
         for option in reversed(_common(data)):
             wrapped = option(wrapped)
-        return group.command(name, epilog=f"Example: {example}")(wrapped)
+        return group.command(name, params=list(params), epilog=f"Example: {example}")(wrapped)
 
     return add
 

@@ -16,17 +16,13 @@ OUT = click.Path(path_type=Path)
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
+    mermaid = click.Option(["--mermaid"], is_flag=True, help="Print a Mermaid flow chart.")
+    folder = click.Option(["--out"], type=OUT, metavar="DIR", help="Write one file a version of a record.")
+    file = click.Option(["--out"], type=OUT, metavar="FILE", help="Write into a file.")
     command(main, "topics", example="marquee topics --json")(_topics)
-    topology = command(main, "topology", example="marquee topology --mermaid")(_topology)
-    topology.params.append(click.Option(["--mermaid"], is_flag=True, help="Print a Mermaid flow chart."))
-    schemas = command(main, "schemas", example="marquee schemas --out schemas.d")(_schemas)
-    schemas.params.append(
-        click.Option(["--out"], type=OUT, metavar="DIR", help="Write one file a version of a record.")
-    )
-    document = command(main, "asyncapi", example="marquee asyncapi --out asyncapi.json", data=False)(_asyncapi)
-    document.params.append(click.Option(["--out"], type=OUT, metavar="FILE", help="Write into a file."))
-    # The document is JSON in any case; the flag is taken because every command that prints data has it.
-    document.params.append(click.Option(["--json", "_"], is_flag=True, expose_value=False, hidden=True))
+    command(main, "topology", mermaid, example="marquee topology --mermaid")(_topology)
+    command(main, "schemas", folder, example="marquee schemas --out schemas.d")(_schemas)
+    command(main, "asyncapi", file, example="marquee asyncapi --out asyncapi.json")(_asyncapi)
 
 
 def _topics(call: Call) -> None:

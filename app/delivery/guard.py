@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final
 
 from agents.messages import Message, rfc3339
@@ -76,14 +75,8 @@ def forwarded(raw: Raw, key: str) -> Outgoing:
 def outgoing(record: Record, stage: str, parent: Message[Record], n: int) -> Outgoing:
     """The n-th event that a stage makes of `parent`, with an id that a repeat makes again."""
     event_id = getattr(record, "event_id", None) or derived_id(parent.envelope.id, stage, n)
-    envelope = Envelope(event_id, parent.envelope.correlation_id, parent.envelope.id, _stamp(parent.timestamp))
+    envelope = Envelope(event_id, parent.envelope.correlation_id, parent.envelope.id, parent.received_at)
     return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
-
-
-@lru_cache(maxsize=1024)
-def _stamp(timestamp: int) -> str:
-    # Many events share a millisecond on a full queue.
-    return rfc3339(timestamp)
 
 
 def dead_letter(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 
 log = logging.getLogger(__name__)
@@ -85,50 +86,40 @@ class Producer:
         """Send key-value rows to one partition; the offset of the last."""
         return await self._deliver(topic, partition, [Outgoing(topic, key, value, []) for key, value in rows])
 
-    async def _deliver(self, topic: str, partition: int, rows: list[Outgoing]) -> int:
-        for attempt in range(1_000_000):
-            try:
-                return await self._attempt(topic, partition, rows)
-            except KafkaError as error:
-                if not getattr(error, "retriable", False) and not _transient(error):
-                    raise
-                log.warning("%s-%s does not take records (%r), trying again", topic, partition, error)
-                pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), pause)
-                except TimeoutError:
-                    continue
-                raise
-        raise AssertionError("unreachable")
-
-    async def _attempt(self, topic: str, partition: int, rows: list[Outgoing]) -> int:
+    async def _deliver(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> int:
+        """One batch after the other: a batch that has to be repeated must not end up behind the next one."""
         assert self._producer is not None, "start() comes first"
-        futures: list[tuple[Any, int]] = []
-        batch = self._producer.create_batch()
-        for row in rows:
-            if self._append(batch, row) is None:
-                if batch.record_count():
-                    futures.append((await self._dispatch(batch, topic, partition), batch.record_count()))
-                    batch = self._producer.create_batch()
-                if self._append(batch, row) is None:
-                    raise ValueError(f"a record of {len(row.value or b'')} bytes does not fit in a batch")
-        futures.append((await self._dispatch(batch, topic, partition), batch.record_count()))
-        last = -1
-        for future, count in futures:
-            metadata = await future
-            last = metadata.offset + count - 1
+        done, last, attempt = 0, -1, 0
+        while done < len(rows):
+            batch, count = self._fill(rows, done)
+            try:
+                metadata = await (await self._producer.send_batch(batch, topic, partition=partition))
+            except KafkaError as error:
+                if not await self._may_repeat(error, attempt):
+                    raise
+                log.warning("%s-%s did not take records (%r), trying again", topic, partition, error)
+                attempt += 1
+            else:
+                done, last, attempt = done + count, metadata.offset + count - 1, 0
         return last
 
-    @staticmethod
-    def _append(batch: Any, row: Outgoing) -> Any:
-        return batch.append(key=row.key, value=row.value, timestamp=None, headers=row.headers)
-
-    async def _dispatch(self, batch: Any, topic: str, partition: int) -> Any:
+    def _fill(self, rows: Sequence[Outgoing], start: int) -> tuple[Any, int]:
+        """A batch of the rows from `start` on, as many as fit, and how many those are."""
         assert self._producer is not None
+        batch = self._producer.create_batch()
+        for row in islice(rows, start, None):
+            if batch.append(key=row.key, value=row.value, timestamp=None, headers=row.headers) is None:
+                break
         batch.close()
-        return await self._producer.send_batch(batch, topic, partition=partition)
+        return batch, batch.record_count()
 
-
-def _transient(error: KafkaError) -> bool:
-    # aiokafka marks neither of these as retriable, yet both only say that no broker answered in time.
-    return type(error).__name__ in {"KafkaTimeoutError", "KafkaConnectionError", "RequestTimedOutError"}
+    async def _may_repeat(self, error: KafkaError, attempt: int) -> bool:
+        """Whether to try again, after a pause that `stop` cuts short."""
+        if not getattr(error, "retriable", False) and not isinstance(error, KafkaTimeoutError):
+            return False
+        pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+        try:
+            await asyncio.wait_for(self._stopping.wait(), pause)
+        except TimeoutError:
+            return True
+        return False

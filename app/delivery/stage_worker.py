@@ -174,7 +174,8 @@ class StageWorker:
                 await self._pause(error, attempt)
             except Exception as error:
                 own.undo()
-                if attempt >= self._attempts:
+                # A pure stage fails the same way every time.
+                if self.stage.kind is Kind.DECIDE or attempt >= self._attempts:
                     return [self._give_up(raw, "failed", error, attempt)]
                 await self._pause(error, attempt)
             attempt += 1

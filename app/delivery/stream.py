@@ -31,16 +31,14 @@ class BatchStream(Stream):  # type: ignore[misc]
 
         A batch that is left with `done` set is acknowledged. One that is left without is forgotten unacknowledged,
         which is right only while stopping or losing the partition: the events are read again by the next owner.
+        Either way its list of events is empty afterwards.
         """
         self._finalized = True
         started = await self.maybe_start()
         last = 0
         try:
             while not self.should_stop:
-                first = await self.channel.__anext__()
-                if last >= BUSY_BATCH and self.channel.queue.qsize() < size:
-                    await asyncio.sleep(linger)
-                batch = Batch(self._waiting(first, size))
+                batch = Batch(await self._gather(size, linger if last >= BUSY_BATCH else 0.0))
                 last = len(batch.events)
                 if batch.events:
                     try:
@@ -54,6 +52,12 @@ class BatchStream(Stream):  # type: ignore[misc]
             if started:
                 await self.stop()
                 self.service_reset()
+
+    async def _gather(self, size: int, linger: float) -> list[Event]:
+        first = await self.channel.__anext__()
+        if linger and self.channel.queue.qsize() < size:
+            await asyncio.sleep(linger)
+        return self._waiting(first, size)
 
     def _waiting(self, first: Event, size: int) -> list[Event]:
         app = self.app
@@ -80,8 +84,7 @@ class BatchStream(Stream):  # type: ignore[misc]
         if batch.done:
             for event in batch.events:
                 event.ack()
-        else:
-            unacked = self.app.consumer._unacked_messages
-            for event in batch.events:
-                unacked.discard(event.message)
         self.events_total += len(batch.events)
+        # A rebalance waits until nobody holds a message that was begun. One that another stage has yet to begin must
+        # not be held here, or the rebalance would wait for a stage whose queue it has emptied.
+        batch.events.clear()

@@ -6,6 +6,7 @@ table, so that state and mark reach the changelog in one record batch: both are 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -118,6 +119,8 @@ class BatchTable(faust.Table):  # type: ignore[misc]
     Values are JSON. Keys are the raw bytes of the source record's key, so that look-ups are routed to the worker
     that owns the row.
     """
+
+    logger = logging.getLogger("faust.tables")
 
     def _serializer_from_type(self, typ: Any) -> Any:
         return "raw" if typ in (str, bytes) else super()._serializer_from_type(typ)

@@ -34,41 +34,49 @@ class SourceGate(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shut = True
+        # Only a seek that begins after the sources were resumed counts: Faust also seeks when a fetch comes back late.
+        self._seek_due = False
         self._sought = False
         self._epoch = 0
-        self._shut_since = time.monotonic()
+        self._resumed_at = time.monotonic()
         self._io = asyncio.Lock()
 
     @property
     def gate_open(self) -> bool:
-        """Whether source events are being read."""
+        """Whether source events are being read; also where this worker has none to read."""
         return not self._shut
 
     @property
     def gate_stuck(self) -> bool:
-        """Whether the gate has stayed shut so long that somebody should look."""
-        return self._shut and time.monotonic() - self._shut_since > GATE_ALARM_SECONDS
+        """Whether the gate has stayed shut so long after the rebalance that somebody should look."""
+        waiting = self._shut and self.flow_active and not self.app.rebalancing and not self.app.in_recovery
+        return waiting and time.monotonic() - self._resumed_at > GATE_ALARM_SECONDS
 
-    def _close_gate(self) -> None:
-        if not self._shut:
-            self._shut_since = time.monotonic()
-        self._shut, self._sought = True, False
+    def _close_gate(self, seek_due: bool) -> None:
+        self._shut, self._sought, self._seek_due = True, False, seek_due
         self._epoch += 1
 
     def stop_flow(self) -> None:
         """Partitions are being revoked or the worker stops."""
-        self._close_gate()
+        self._close_gate(seek_due=False)
         super().stop_flow()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A worker that had nothing was not told to stop, so its gate may still be open."""
+        self._close_gate(seek_due=False)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def resume_partitions(self, tps: Any) -> None:
         """Table recovery is over; the seek comes next, so nothing may be read yet."""
         if any(not self._is_changelog_tp(tp) for tp in tps):
-            self._close_gate()
+            self._close_gate(seek_due=True)
         super().resume_partitions(tps)
 
     def resume_flow(self) -> None:
-        """Open, but only where the seek of this assignment has finished."""
-        self._shut = self._shut and not self._sought
+        """Open, but only where the seek of this assignment has finished or there is no source to seek in."""
+        nothing_to_read = all(self._is_changelog_tp(tp) for tp in self.assignment())
+        self._shut = self._shut and not (self._sought or nothing_to_read)
+        self._resumed_at = time.monotonic()
         super().resume_flow()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
@@ -95,7 +103,7 @@ class SourceGate(driver.Consumer):  # type: ignore[misc]
             fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._committed_offset[tp]]
             if fresh:
                 await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
-            self._sought = epoch == self._epoch
+            self._sought = self._seek_due and epoch == self._epoch
 
 
 class DirectDelivery(driver.Consumer):  # type: ignore[misc]
@@ -154,6 +162,8 @@ async def true_ends(servers: list[str], hints: dict[TopicPartition, int]) -> dic
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that talks to the broker, with a short fetch wait."""
 
+    logger = logging.getLogger("faust.consumer")
+
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
@@ -162,6 +172,8 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 class Consumer(SourceGate, DirectDelivery, TrueEnds):
     """The consumer that every worker uses."""
+
+    logger = logging.getLogger("faust.consumer")
 
     def _new_consumer_thread(self) -> PromptConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -19,9 +19,10 @@ DATABASE: Final = "marquee"
 class Mongo:
     """A MongoDB-protocol server on a loopback port, one SQLite file a database under `directory`/mongo.
 
-    It does less than MongoDB: no update pipelines, no NaN, collection names of letters, digits and `_`
-    only, compound indexes hold uniqueness but do not speed up a look-up on their first field, and
-    `count_documents` reads every document.
+    It does less than MongoDB. Refused: update pipelines, collection names with other than letters, digits
+    and `_`. Done otherwise: NaN becomes null or is refused, `$exists` takes null for missing, `$gt` compares
+    across types, numbers as `_id` sort as text. Slow, as every document is read: `count_documents`, a range or
+    a pattern on `_id`, and the first field of a compound index; an index on one field is fast.
     """
 
     name: Final = "mongo"

@@ -46,7 +46,9 @@ def is_free(port: int) -> bool:
 async def listens(port: int) -> bool:
     """Whether something accepts connections on this loopback port."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(LOOPBACK, port), 1.0)
+        # Not `wait_for`, which on Python 3.11 forgets a cancellation that meets a refused connection.
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(LOOPBACK, port)
     except (OSError, TimeoutError):
         return False
     writer.close()

@@ -113,7 +113,8 @@ class Child:
         if self.running:
             self.signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self.wait(), self._stop_seconds)
+                async with asyncio.timeout(self._stop_seconds):
+                    await self.wait()
             except TimeoutError:
                 await self.kill()
         self._process = None

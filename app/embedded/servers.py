@@ -56,13 +56,11 @@ async def start_server(make: Callable[[Path, int], ServerT], directory: Path, po
         try:
             server.child.start()
             await server.child.wait_ready(server.answers, server.start_seconds)
-        except ChildEndedError:
-            if attempt == _PORT_ATTEMPTS - 1:
+        except BaseException as error:
+            await server.child.stop()
+            if not isinstance(error, ChildEndedError) or attempt == _PORT_ATTEMPTS - 1:
                 raise
             port = ports.another(name)
-        except BaseException:
-            await server.child.stop()
-            raise
         else:
             return server
     raise AssertionError("unreachable")
@@ -140,7 +138,8 @@ class EmbeddedServers:
 
     async def mlflow_ready(self, timeout: float | None = None) -> None:
         """Return when MLflow answers. Raises TimeoutError."""
-        await asyncio.wait_for(self._mlflow_answers.wait(), timeout)
+        async with asyncio.timeout(timeout):
+            await self._mlflow_answers.wait()
 
     async def watch(self) -> None:
         """Wait for what embedded mode cannot mend: raises EmbeddedError when the broker has ended."""

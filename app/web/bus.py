@@ -88,9 +88,9 @@ class Bus:
         for watcher in self._watchers:
             watcher.offer(happening)
 
-    def past(self, kinds: frozenset[str]) -> list[Any]:
-        """What was told of some kinds, newest first."""
-        return [msgspec.json.decode(each.data) for each in reversed(self._past) if each.kind in kinds]
+    def past(self, most: int) -> list[tuple[str, Any]]:
+        """(kind, what was told) of the last events that are remembered, newest first."""
+        return [(each.kind, msgspec.json.decode(each.data)) for each in list(self._past)[: -most - 1 : -1]]
 
     def close(self) -> None:
         """End every stream."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from faust.types import TP
 from yarl import URL
 
 from app.topology import Kind
-from app.web.parts import Spot, WorkerParts
+from app.web.parts import Learning, Spot, WorkerParts
 
 
 class Engine:
@@ -42,6 +40,11 @@ class Engine:
     def generation(self) -> int:
         """The group's generation as this worker knows it."""
         return int(self._app.consumer_generation_id)
+
+    @property
+    def gate_stuck(self) -> bool:
+        """Whether no source event has been read for so long that somebody should look."""
+        return bool(self._worker.prepared and getattr(self._app.consumer, "gate_stuck", False))
 
     def actives(self) -> set[TP]:
         """Partitions that this worker owns, changelogs among them."""
@@ -96,11 +99,11 @@ class Engine:
         found = []
         for stage in self._worker.topology.stages:
             learner = self._learner_of(stage.name) if stage.kind is Kind.LEARN else None
-            if learner is not None and learner.owned is not None:
-                applied = int(learner.owned.applied)
+            if learner is not None and learner.lessons is not None:
+                applied = learner.lessons.applied
                 lag = learner.lag
                 found.append(Spot(stage.name, stage.topic, 0, applied, None if lag is None else applied + 1 + lag))
         return found
 
-    def _learner_of(self, stage: str) -> Any:
+    def _learner_of(self, stage: str) -> Learning | None:
         return next((each for each in self._worker.learners.values() if each.spec.stage == stage), None)

@@ -10,6 +10,7 @@ from faust.types import TP
 
 from app.delivery.producer import Outgoing
 from app.delivery.table import PartitionRows
+from app.learning.lessons import Lessons, ModelSpec
 from app.settings import Settings
 from app.topology import Topology
 
@@ -31,12 +32,17 @@ class Table(Protocol):
 class Learning(Protocol):
     """A model's learner in this worker."""
 
-    spec: Any
-    owned: Any
+    spec: ModelSpec
+    lessons: Lessons | None
 
     @property
     def lag(self) -> int | None:
         """Training records that wait; None where another worker has the model."""
+
+
+def owned_model(learning: Learning) -> Any:
+    """The model itself where this worker owns it, else None: model_version, counts(), metrics(), curve()."""
+    return None if learning.lessons is None else learning.lessons.learner
 
 
 class Ages(Protocol):

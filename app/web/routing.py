@@ -16,7 +16,7 @@ from app.delivery.table import Section
 from app.topology import TableSpec
 from app.web.engine import Engine
 from app.web.parts import WorkerParts
-from app.web.problems import unavailable
+from app.web.problems import CONTENT_TYPE, unavailable
 from schemas.base import Entity
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 HOP_HEADER: Final = "Marquee-Hop"
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0, connect=1.0)
 RELAYED: Final = frozenset({200, 404, 503})
-MAX_ANSWER: Final = 1 << 16
+MAX_ANSWER: Final = 1 << 20
 
 
 class Elsewhere(Exception):  # noqa: N818  the key's row lies with another worker
@@ -62,28 +62,40 @@ class Lookups:
         if not self._engine.readable:
             raise unavailable("The table is being recovered.")
         rows = self._worker.tables[table.name].rows(partition)
-        return Section(rows, prefix, table.sections[prefix]).get(key)
+        section: Section[Entity] = Section(rows, prefix, table.sections[prefix])
+        row: Entity | None = section.get(key)
+        return row
 
     async def relay(self, request: web.Request, owner: URL) -> web.Response:
         """The owner's answer to the same request. Raises Problem (503) where it has none."""
         if HOP_HEADER in request.headers:
             # Two workers can point at each other while a rebalance is under way.
             raise unavailable("The key's owner is changing.")
-        address = owner.join(URL(request.rel_url.raw_path_qs, encoded=True))
-        try:
-            async with self._session().get(
-                address, headers={HOP_HEADER: "1", "Accept": "application/json"}, timeout=TIMEOUT, allow_redirects=False
-            ) as response:
-                body = await response.content.read(MAX_ANSWER)
-                status, kind = response.status, response.content_type
-                retry = response.headers.get("Retry-After")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("the worker at %s does not answer: %r", owner, error)
-            raise unavailable("The worker that owns this key does not answer.") from error
+        status, body = await self.ask(owner.join(URL(request.rel_url.raw_path_qs, encoded=True)))
         if status not in RELAYED:
             raise unavailable(f"The worker that owns this key answered {status}.")
-        headers = {"Retry-After": retry} if retry else None
+        headers = {"Retry-After": "2"} if status == 503 else None
+        kind = "application/json" if status == 200 else CONTENT_TYPE
         return web.Response(body=body, status=status, content_type=kind, charset="utf-8", headers=headers)
+
+    async def ask(self, address: URL) -> tuple[int, bytes]:
+        """What another worker answers, which asks nobody else for it. Raises Problem (503) where it is silent."""
+        headers = {HOP_HEADER: "1", "Accept": "application/json"}
+        try:
+            async with self._session().get(
+                address, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            ) as response:
+                # One byte more than is allowed tells a long answer from one that just fits.
+                body = await response.content.read(MAX_ANSWER + 1)
+                while len(body) <= MAX_ANSWER and (more := await response.content.read(MAX_ANSWER)):
+                    body += more
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("the worker at %s does not answer: %r", address.origin(), error)
+            raise unavailable("The worker that owns this does not answer.") from error
+        if len(body) > MAX_ANSWER:
+            raise unavailable("The worker that owns this answered at unreasonable length.")
+        return status, body
 
 
 def _same(one: URL, other: URL) -> bool:

@@ -35,7 +35,10 @@ class Tail:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def look(self) -> list[tuple[str, dict[str, Any]]]:
-        """(kind, what to show) of the newest records since the last look. Raises KafkaError, OSError or TimeoutError."""
+        """(kind, what to show) of the newest records since the last look.
+
+        Raises KafkaError, OSError or TimeoutError.
+        """
         try:
             async with asyncio.timeout(5):
                 consumer = self._consumer or await self._open()

@@ -1,0 +1,137 @@
+"""Dead letters as people deal with them: listed, shown, sent back to where they came from, given up.
+
+A letter is resolved by a tombstone under its id on the same topic, so that what is open can be told from the log alone.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from app.cli.call import CliError
+from app.cli.kafka import cut, read_all
+from app.connectors.runner import ORIGIN
+from app.delivery.contiguity import KafkaLogReader
+from app.delivery.producer import MAX_REQUEST_BYTES
+from app.settings import Settings
+from schemas.base import Rejected
+from schemas.catalogue import decode
+from schemas.events import DeadLettered
+from schemas.ids import position_id
+
+TOPIC: Final = DeadLettered.topic
+
+
+class Letter(msgspec.Struct):
+    """A dead letter, and whether somebody has dealt with it."""
+
+    record: DeadLettered
+    resolved: bool = False
+
+    @property
+    def id(self) -> str:
+        """The letter's id."""
+        return self.record.id
+
+
+async def letters(settings: Settings, stage: str | None = None) -> list[Letter]:
+    """Every dead letter, oldest first. A record that was given up, resolved and given up again is open."""
+    found: dict[str, Letter] = {}
+    async for raw in read_all(settings, TOPIC):
+        key = (raw.key or b"").decode(errors="replace")
+        if raw.value is None:
+            if key in found:
+                found[key].resolved = True
+            continue
+        try:
+            record = decode(raw.value, (DeadLettered,))
+        except Rejected:
+            continue
+        assert isinstance(record, DeadLettered)
+        found.pop(record.id, None)
+        found[record.id] = Letter(record)
+    return [letter for letter in found.values() if stage in (None, letter.record.stage)]
+
+
+def chosen(all_letters: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
+    """The letters with these ids, or unique beginnings of them. Raises CliError."""
+    picked = []
+    for wanted in ids:
+        fits = [letter for letter in all_letters if letter.id.startswith(wanted)]
+        if not fits:
+            raise CliError(f"no dead letter has the id {wanted}: `marquee dlq list` shows them")
+        if len(fits) > 1 and all(letter.id != wanted for letter in fits):
+            raise CliError(f"{len(fits)} dead letters have an id that begins with {wanted}: give more of it")
+        picked += [letter for letter in fits if letter.id == wanted] or fits
+    return picked
+
+
+async def original(settings: Settings, record: DeadLettered) -> bytes | None:
+    """The value as it was; read from its topic again where it was too large to keep. Raises CliError."""
+    if record.value_base64 is not None:
+        return base64.b64decode(record.value_base64)
+    if record.value_bytes is None:
+        return None
+    reader, at = KafkaLogReader(settings.servers), record.origin_offset
+    there = []
+    if (await cut(settings)).get(record.origin_topic, 0) > record.origin_partition:
+        there = list(await reader.read(record.origin_topic, record.origin_partition, at, at + 1))
+    if not there:
+        raise CliError(f"{record.id}: its {record.value_bytes} bytes were too large to keep and are gone from its topic")
+    return there[0].value
+
+
+def headers_of(record: DeadLettered, dropped: Sequence[str] = ()) -> list[tuple[str, bytes]]:
+    """The headers as they were, without `dropped`, and with an id, so that every replay is the same event."""
+    headers = [(name, base64.b64decode(value)) for name, value in record.headers if name not in dropped]
+    if not any(name == "ce_id" and value for name, value in headers):
+        position = position_id(record.origin_topic, record.origin_partition, record.origin_offset)
+        headers = [(name, value) for name, value in headers if name != "ce_id"]
+        headers.append(("ce_id", position.encode()))
+    return headers
+
+
+def can_go_back(record: DeadLettered) -> None:
+    """Raises CliError for a letter that came from no topic."""
+    if record.origin_topic.startswith(ORIGIN):
+        name = record.origin_topic.removeprefix(ORIGIN)
+        raise CliError(
+            f"{record.id} is line {record.origin_offset} of a source: mend it there and run "
+            f"`marquee connectors run {name}`, then `marquee dlq purge {record.id}`"
+        )
+
+
+async def replay(
+    settings: Settings, picked: Sequence[Letter], value: bytes | None = None, dropped: Sequence[str] = ()
+) -> None:
+    """Send each record back to its partition, and resolve it once it is there. Raises CliError."""
+    async with _producer(settings) as producer:
+        for letter in picked:
+            record = letter.record
+            key = None if record.key_base64 is None else base64.b64decode(record.key_base64)
+            content = value if value is not None else await original(settings, record)
+            await producer.send_and_wait(
+                record.origin_topic,
+                content,
+                key,
+                partition=record.origin_partition,
+                headers=headers_of(record, dropped),
+            )
+            await producer.send_and_wait(TOPIC, None, letter.id.encode(), partition=0)
+            letter.resolved = True
+
+
+async def resolve(settings: Settings, picked: Sequence[Letter]) -> None:
+    """Give letters up without sending them anywhere."""
+    async with _producer(settings) as producer:
+        for letter in picked:
+            await producer.send_and_wait(TOPIC, None, letter.id.encode(), partition=0)
+            letter.resolved = True
+
+
+def _producer(settings: Settings) -> Any:
+    return AIOKafkaProducer(bootstrap_servers=settings.servers, acks="all", max_request_size=MAX_REQUEST_BYTES)

@@ -1,0 +1,165 @@
+"""`marquee push`: films and celebrities onto the `input` topic, each waited for until the broker has it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from app.cli.call import Call, command, run
+from app.cli.output import print_json
+from schemas.base import Rejected
+from schemas.commands import PushCelebrity, PushFilm
+from schemas.envelope import Envelope, to_headers
+
+if TYPE_CHECKING:
+    from app.cli.rows import Row
+    from app.delivery.producer import Outgoing
+
+BATCH: Final = 500
+SHOWN_FAULTS: Final = 20
+WAIT_SECONDS: Final = 30.0
+
+
+def add_to(main: click.Group) -> None:
+    """Add these commands."""
+    push = click.Group("push", help="Put films and celebrities on the input topic.")
+    main.add_command(push)
+    wikidata = click.Option(["--wikidata"], metavar="Q...", help="Wikidata id.")
+    tmdb = click.Option(["--tmdb"], type=int, metavar="N", help="TMDB number.")
+    film = (
+        click.Option(["--title"], required=True, metavar="T"),
+        click.Option(["--kind"], type=click.Choice(["movie", "tv"])),
+        click.Option(["--year"], type=click.IntRange(1870, 2200), metavar="Y"),
+        click.Option(["--imdb"], metavar="tt...", help="IMDb id."),
+        wikidata,
+        tmdb,
+    )
+    name = click.Option(["--name"], required=True, metavar="N")
+    path = click.Argument(["path"], type=click.Path(path_type=Path))
+    told = "marquee push film --title Inception --year 2010 --imdb tt1375666"
+    command(push, "film", *film, example=told)(_film)
+    told = "marquee push celebrity --name 'Tilda Swinton'"
+    command(push, "celebrity", name, wikidata, tmdb, example=told)(_celebrity)
+    command(push, "file", path, example="marquee push file films.csv")(_file)
+
+
+def _film(call: Call, **fields: Any) -> None:
+    """Push a new film; prints its id once the broker has it."""
+    _push_one(call, PushFilm(**fields))
+
+
+def _celebrity(call: Call, **fields: Any) -> None:
+    """Push a new celebrity; prints the id once the broker has it."""
+    _push_one(call, PushCelebrity(**fields))
+
+
+def _push_one(call: Call, pushed: PushFilm | PushCelebrity) -> None:
+    from schemas.catalogue import decode, encode
+
+    try:
+        # Held to what the pipeline will hold it to, so that a mistake is told here.
+        decode(encode(pushed), (PushFilm, PushCelebrity))
+        found = identity(pushed)
+    except Rejected as error:
+        raise click.UsageError(f"{error}.", click.get_current_context()) from error
+    event_id = str(uuid.uuid4())
+    run(_send(call, [_outgoing(pushed, found, event_id)]))
+    if call.as_json:
+        print_json({"id": found, "event_id": event_id})
+    else:
+        click.echo(f"{found} (event {event_id})")
+
+
+def identity(pushed: PushFilm | PushCelebrity) -> str:
+    """The canonical id that the pipeline will give it. Raises Rejected."""
+    from agents.intake import submission
+    from schemas.ids import celebrity_id
+
+    if isinstance(pushed, PushFilm):
+        return submission(pushed).film_id
+    return celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
+
+
+def _outgoing(pushed: PushFilm | PushCelebrity, key: str, event_id: str) -> Outgoing:
+    from app.delivery.producer import Outgoing
+    from schemas.catalogue import encode
+
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    headers = to_headers(type(pushed), Envelope(event_id, event_id, time=now))
+    return Outgoing(pushed.topic, key.encode(), encode(pushed), headers)
+
+
+async def _send(call: Call, records: list[Outgoing]) -> None:
+    import asyncio
+
+    from app.cli.kafka import producer_for
+
+    async with producer_for(call.settings(), (PushFilm.topic,)) as producer:
+        await asyncio.wait_for(producer.send(records), WAIT_SECONDS)
+
+
+def _file(call: Call, path: Path) -> None:
+    """Push every film and celebrity of a CSV, JSON or NDJSON file (also .gz).
+
+    Columns or fields: title, kind, year, imdb, wikidata, tmdb for films; name, wikidata, tmdb for celebrities; type
+    (film or celebrity) where both are in one file. Good rows are sent, bad ones reported by line; then it exits 1.
+    """
+    from app.cli.rows import open_text, read_rows
+
+    open_text(path).close()
+    sent, bad = run(_send_file(call, read_rows(path), None if path.suffix == ".gz" else path.stat().st_size))
+    if call.as_json:
+        print_json({"sent": sent, "bad": [{"line": line, "error": fault} for line, fault in bad]})
+    else:
+        for line, fault in bad[:SHOWN_FAULTS]:
+            click.echo(f"{path}:{line}: {fault}", err=True)
+        if len(bad) > SHOWN_FAULTS:
+            click.echo(f"... and {len(bad) - SHOWN_FAULTS} more bad rows (--json lists all)", err=True)
+        click.echo(f"{sent} sent, {len(bad)} bad")
+    if bad:
+        click.get_current_context().exit(1)
+
+
+async def _send_file(call: Call, rows: Iterator[Row], size: int | None) -> tuple[int, list[tuple[int, str]]]:
+    import asyncio
+
+    from app.cli.kafka import producer_for
+    from app.cli.progress import progress
+
+    sent, bad = 0, list[tuple[int, str]]()
+    async with producer_for(call.settings(), (PushFilm.topic,)) as producer:
+        with progress("rows", size) as advance:
+            while batch := list(islice(rows, BATCH)):
+                good, faults = _sorted_out(batch)
+                bad += faults
+                await asyncio.wait_for(producer.send(good), WAIT_SECONDS)
+                sent += len(good)
+                advance(len(batch), batch[-1].position, size)
+    return sent, bad
+
+
+def _sorted_out(batch: list[Row]) -> tuple[list[Outgoing], list[tuple[int, str]]]:
+    """What can be sent, and the faults of the rest by line."""
+    import hashlib
+
+    from schemas.catalogue import encode
+
+    good, bad = list[Any](), list[tuple[int, str]]()
+    for row in batch:
+        try:
+            if row.pushed is None:
+                raise Rejected(row.fault or "cannot be read")
+            key = identity(row.pushed)
+        except Rejected as error:
+            bad.append((row.line, str(error)))
+            continue
+        # The same row has the same id, so that a file that is pushed twice is one story.
+        digest = hashlib.blake2b(encode(row.pushed), digest_size=16).hexdigest()
+        good.append(_outgoing(row.pushed, key, str(uuid.UUID(digest))))
+    return good, bad

@@ -1,0 +1,66 @@
+"""Makes one kind of documents anew by running its stage over its whole topic, beside the worker that goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from agents.messages import Message
+from app.cli.call import CliError
+from app.cli.kafka import read_all
+from app.delivery.guard import Reader
+from app.settings import Settings
+from app.storage.mongo import MongoStore
+from app.topology import Kind, Ports, Stage, film_topology
+from schemas.base import Record, Rejected
+
+BATCH: Final = 2000
+
+
+class _NoDesk:
+    """Models are not rebuilt here."""
+
+    async def obey(self, order: Any) -> None:
+        """Nothing is owned."""
+
+
+async def rebuild_projection(settings: Settings, name: str) -> tuple[int, float]:
+    """Run a projection over all of its topic; how many events, in how many seconds. Raises CliError.
+
+    Its writes are idempotent and guarded, so the worker that projects new events meanwhile is not disturbed.
+    """
+    store = MongoStore(settings.mongo)
+    try:
+        stage = _projection(Ports(store.projections, _NoDesk()), name)
+        await store.ensure_indexes()
+        return await _run(settings, stage)
+    finally:
+        store.close()
+
+
+def _projection(ports: Ports, name: str) -> Stage:
+    stages = [stage for stage in film_topology(ports).stages if stage.kind is Kind.KEEP and stage.name != "control"]
+    found = next((stage for stage in stages if name in (stage.name, stage.name.removeprefix("project-"))), None)
+    if found is None:
+        raise CliError(f"no projection is called {name}; there are {', '.join(stage.name for stage in stages)}")
+    return found
+
+
+async def _run(settings: Settings, stage: Stage) -> tuple[int, float]:
+    reader = Reader(stage.reads, 1, settings.delivery.max_value * 2, placed=False)
+    keep: Any = stage.run
+    began, count = time.monotonic(), 0
+    batch: list[Message[Record]] = []
+    async for raw in read_all(settings, stage.topic):
+        if raw.is_filler:
+            continue
+        try:
+            batch.append(reader.read(raw))
+        except Rejected:
+            # The stage has put it away as a dead letter when it came.
+            continue
+        if len(batch) >= BATCH:
+            await keep(batch)
+            count, batch = count + len(batch), []
+    await keep(batch)
+    return count + len(batch), round(time.monotonic() - began, 3)

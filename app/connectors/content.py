@@ -1,0 +1,189 @@
+"""The bytes of a file or an address as a stream that goes on after a cut, compressed or not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import aiohttp
+
+from app.connectors.errors import IncompleteError, NotFoundError, RetryableError, SourceError
+from app.connectors.fetch import Fetcher
+
+log = logging.getLogger(__name__)
+
+CHUNK: Final = 1 << 16
+GZIP: Final = b"\x1f\x8b"
+SLICE: Final = 1 << 13
+FIRST_WAIT: Final = 0.5
+LONGEST_WAIT: Final = 300.0
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Start(NamedTuple):
+    """The first thing that a stream says: the byte it begins at, the content's version and its size if known."""
+
+    at: int
+    version: str | None
+    size: int | None
+
+
+class Content(Protocol):
+    """Bytes that can be read again. A stream may begin at `start` only if the content still has that `version`."""
+
+    def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+        """A Start, then the bytes. Raises SourceError."""
+
+
+def content_at(place: str, base_url: str, fetcher: Fetcher, retries: int) -> Content:
+    """What lies at a path or an http(s) address; a relative one is looked for under `base_url`."""
+    address = place
+    if base_url and "://" not in place:
+        address = f"{base_url.rstrip('/')}/{place.lstrip('/')}"
+    if "://" in address:
+        return RemoteFile(address, fetcher, retries)
+    return LocalFile(Path(address))
+
+
+class LocalFile:
+    """A file. It is always read from its beginning: hashing what was read before is cheap and tells a new file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+        """A Start at 0, then the bytes. Raises SourceError."""
+        try:
+            with self._path.open("rb") as file:
+                yield Start(0, None, self._path.stat().st_size)
+                while chunk := await asyncio.to_thread(file.read, CHUNK):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{self._path}: not there; check `path`") from error
+        except OSError as error:
+            raise SourceError(f"{self._path}: {error.strerror or error}") from error
+
+
+class RemoteFile:
+    """An address. After a cut it is asked for the rest, or read over where the server has no ranges."""
+
+    def __init__(self, url: str, fetcher: Fetcher, retries: int, sleep: Sleep = asyncio.sleep) -> None:
+        self._url = url
+        self._fetcher = fetcher
+        self._retries = retries
+        self._sleep = sleep
+
+    async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+        """A Start, then the bytes; cuts are mended up to `retries` times in a row. Raises SourceError."""
+        told: Start | None = None
+        position, failures, skip = start, 0, 0
+        while True:
+            try:
+                async with aclosing(self._attempt(position, version)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Start):
+                            if told is None:
+                                # Whoever reads decides what to do with a stream that begins elsewhere.
+                                told, position, version = part, part.at, part.version
+                                yield part
+                            elif part.version != version:
+                                raise IncompleteError(f"{self._url}: changed while it was read; run again to read it")
+                            skip = position - part.at
+                            continue
+                        rest, skip = part[skip:], max(0, skip - len(part))
+                        if rest:
+                            failures, position = 0, position + len(rest)
+                            yield rest
+            except RetryableError as error:
+                failures += 1
+                if failures > self._retries:
+                    raise
+                await self._pause(error, failures)
+            else:
+                return
+
+    async def _pause(self, error: RetryableError, failures: int) -> None:
+        pause = FIRST_WAIT * 2 ** (failures - 1) if error.after is None else error.after
+        if pause > LONGEST_WAIT:
+            raise SourceError(f"{error}; it asks for {pause:.0f} s of patience: run again later") from error
+        log.warning("%s; trying again in %.1f s", error, pause)
+        await self._sleep(pause)
+
+    async def _attempt(self, start: int, version: str | None) -> AsyncGenerator[Start | bytes]:
+        # Compressed on the way, ranges would count other bytes.
+        headers = {"Accept-Encoding": "identity"}
+        if start and version:
+            headers |= {"Range": f"bytes={start}-", "If-Range": version}
+        async with self._fetcher.get(self._url, headers) as response:
+            yield _started(response, start)
+            if response.status == 416:
+                return
+            try:
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    yield chunk
+            except aiohttp.ClientPayloadError as error:
+                raise RetryableError(f"{self._url}: cut off") from error
+
+
+def _started(response: aiohttp.ClientResponse, start: int) -> Start:
+    headers = response.headers
+    etag = headers.get("ETag", "")
+    # A weak tag does not promise the same bytes, which is what going on in the middle needs.
+    version = (etag if etag and not etag.startswith("W/") else None) or headers.get("Last-Modified")
+    if response.status == 416:
+        return Start(start, version, start)
+    length = response.content_length
+    at = start if response.status == 206 else 0
+    return Start(at, version, None if length is None else at + length)
+
+
+class Unzipped:
+    """A stream, decompressed where it begins like gzip."""
+
+    def __init__(self, stream: AsyncGenerator[Start | bytes]) -> None:
+        self._stream = stream
+        self.zipped = False
+
+    async def parts(self) -> AsyncGenerator[Start | bytes]:
+        """A Start (still in the packed bytes), then plain bytes. Raises IncompleteError where they end too early."""
+        unpacker: Unpacker | None = None
+        first = False
+        async with aclosing(self._stream) as stream:
+            async for part in stream:
+                if isinstance(part, Start):
+                    first = part.at == 0
+                    yield part
+                    continue
+                if first and part.startswith(GZIP):
+                    unpacker, self.zipped = Unpacker(), True
+                first = False
+                for plain in (part,) if unpacker is None else unpacker.feed(part):
+                    yield plain
+        if unpacker is not None and not unpacker.ended:
+            raise IncompleteError("the compressed data ends in the middle")
+
+
+class Unpacker:
+    """Decompresses gzip members one after the other, a little at a time, so that no bomb fills the memory."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self.ended = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The plain bytes that `data` gives. Raises IncompleteError where it is damaged."""
+        for begin in range(0, len(data), SLICE):
+            piece = data[begin : begin + SLICE]
+            while piece:
+                if self.ended:
+                    self._member, self.ended = zlib.decompressobj(zlib.MAX_WBITS | 16), False
+                try:
+                    yield self._member.decompress(piece)
+                except zlib.error as error:
+                    raise IncompleteError(f"the compressed data is damaged: {error}") from error
+                piece, self.ended = self._member.unused_data, self._member.eof

@@ -1,0 +1,51 @@
+"""Keeps connectors away from private addresses, at the socket, where neither names nor redirects get round it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.connector import AddrInfoType
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class PrivateAddressError(OSError):
+    """A name or address leads into a private network; the text says how to allow it."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet, also where IPv4 is wrapped in IPv6."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    wrapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    return (wrapped or found).is_global and not found.is_multicast
+
+
+def authority(url: str) -> str:
+    """host:port of an address, in small letters."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+
+
+def allowed(url: str, allow: Iterable[str]) -> bool:
+    """Whether `[fetch] allow` names the host:port of an address."""
+    return authority(url) in {entry.lower() for entry in allow}
+
+
+def guarded_connector() -> aiohttp.TCPConnector:
+    """A connector that opens no socket to a private address."""
+    return aiohttp.TCPConnector(socket_factory=_public_socket)
+
+
+def _public_socket(info: AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, address = info
+    host: Any = address[0]
+    if not is_public(str(host)):
+        raise PrivateAddressError(
+            f"{host} is a private address; if that is meant, add its host:port to [fetch] allow in marquee.toml"
+        )
+    return socket.socket(family=family, type=kind, proto=protocol)

@@ -1,0 +1,318 @@
+"""`marquee up`: servers, archive and workers brought up in order, watched, and taken down in the other order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from app.delivery.topics import FOR_EVER, partitions
+from app.embedded import addresses
+from app.embedded.addresses import Addresses
+from app.embedded.archive import Archiver, restore
+from app.embedded.files import write_atomically
+from app.embedded.lock import DirectoryLock
+from app.embedded.ports import PortBook
+from app.embedded.process import EmbeddedError
+from app.embedded.segment import ArchiveError
+from app.embedded.servers import EmbeddedServers
+from app.embedded.workers import Workers, pick_port, worker_child, worker_names
+from app.learning.specs import MODELS
+from app.settings import Mongo, Settings
+from app.storage.mongo import MongoStore
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 60.0
+CLEAN: Final = "clean"
+"""A file that is there exactly while nothing outside the archive is ahead of it."""
+
+Tell = Callable[[str], None]
+
+
+class Running(Protocol):
+    """A Marquee that runs for as long as a block lasts."""
+
+    web_url: str
+
+    async def __aenter__(self) -> Self:
+        """Bring it up. Raises EmbeddedError or ArchiveError, leaving nothing behind."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take it down."""
+
+    async def watch(self) -> None:
+        """Wait for what cannot be mended, and raise it."""
+
+
+def archive_dir(data_dir: Path) -> Path:
+    """Where the archive of a data directory lies."""
+    return data_dir / "archive"
+
+
+class EmbeddedMarquee:
+    """Everything on this machine: servers, the archive, and one worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        *,
+        web_port: int | None = None,
+        config: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        tell: Tell = log.info,
+    ) -> None:
+        self.servers = EmbeddedServers(data_dir)
+        self.data_dir = self.servers.data_dir
+        self.web_url = ""
+        self._settings = settings
+        self._wanted_port = web_port
+        self._config = config
+        self._environment = dict(environment or {})
+        self._tell = tell
+        self._archiver = Archiver("", archive_dir(self.data_dir), ())
+        self._archiving: asyncio.Task[None] | None = None
+        self._workers: Workers | None = None
+        self._stack = AsyncExitStack()
+        self._counts = {topic: count for topic, count in partitions(settings).items() if topic in FOR_EVER}
+
+    async def __aenter__(self) -> Self:
+        """Servers, then the archive put back, then the archiver, then the worker. Raises EmbeddedError, ArchiveError."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.servers)
+            stack.push_async_callback(self._take_down)
+            await self._put_back()
+            await self._archive()
+            await self._work()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The worker first, so that nothing is written any more; then the archive; then the servers."""
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def watch(self) -> None:
+        """Wait for what cannot be mended, and raise it: the broker, the archive or the worker is gone."""
+        assert self._workers is not None and self._archiving is not None
+        await first_failure(self.servers.watch(), self._workers.watch(), self._archiving)
+
+    async def _put_back(self) -> None:
+        was_clean = self._clean_file.exists()
+        self._clean_file.unlink(missing_ok=True)
+        store = MongoStore(Mongo(url=self.servers.mongo_url))
+        try:
+            await forget_derived(self.data_dir, store, was_clean)
+        finally:
+            store.close()
+        if not was_clean and archive_dir(self.data_dir).exists():
+            self._tell("the last run did not end in order: everything is made again from the archive")
+        report = await restore(self.servers.broker.bootstrap, archive_dir(self.data_dir), self._counts)
+        if report.records:
+            self._tell(f"{report.records:,} events restored from the archive")
+
+    async def _archive(self) -> None:
+        bootstrap = self.servers.broker.bootstrap
+        self._archiver = Archiver(bootstrap, archive_dir(self.data_dir), self._counts)
+        self._archiving = asyncio.create_task(self._archiver.run())
+        following = asyncio.create_task(self._archiver.following())
+        await asyncio.wait({following, self._archiving}, return_when=asyncio.FIRST_COMPLETED)
+        following.cancel()
+        if self._archiving.done():
+            self._archiving.result()
+
+    async def _work(self) -> None:
+        book = PortBook(self.data_dir / "run" / "ports.json")
+        port = pick_port(self._wanted_port, self._settings.web.port, book, "web")
+        (name,) = worker_names(self._settings, 1)
+        child = worker_child(name, self.data_dir, port, self._worker_environment(), self._config)
+        self._workers = Workers({name: (child, port)})
+        self._workers.start()
+        await self._workers.listening()
+        self.web_url = f"http://{self._settings.web.host}:{port}"
+        self.servers.publish(self.web_url)
+
+    def _worker_environment(self) -> dict[str, str]:
+        tracked = {"MARQUEE_MLFLOW__TRACKING_URI": self.servers.mlflow_url}
+        return {
+            "MARQUEE_BROKER__URL": self.servers.broker_url,
+            "MARQUEE_BROKER__EMBEDDED": "true",
+            "MARQUEE_BROKER__REPLICATION": "1",
+            "MARQUEE_MONGO__URL": self.servers.mongo_url,
+            "MARQUEE_STORAGE__SNAPSHOTS": "",
+            **(tracked if self._settings.mlflow.tracking_uri else {}),
+            **self._environment,
+        }
+
+    async def _take_down(self) -> None:
+        if self._workers is not None:
+            await self._workers.stop()
+        if self._archiving is None:
+            return
+        drained = False
+        try:
+            whole = self.servers.broker.child.running and not self._archiving.done()
+            await asyncio.wait_for(self._archiver.stop(drain=whole), DRAIN_SECONDS)
+            await asyncio.wait_for(self._archiving, DRAIN_SECONDS)
+            drained = whole
+        except (ArchiveError, OSError, TimeoutError) as error:
+            # The next start finds no mark of a clean stop, and makes everything again from what was archived.
+            log.error("the archive is not complete: %s", error)
+        finally:
+            self._archiving.cancel()
+        if drained:
+            write_atomically(self._clean_file, b"")
+
+    @property
+    def _clean_file(self) -> Path:
+        return self.data_dir / "run" / CLEAN
+
+
+async def forget_derived(data_dir: Path, store: MongoStore, was_clean: bool) -> None:
+    """Forget what may be ahead of the archive, so that it is made again from the archived events.
+
+    Tables and models count offsets of a broker that has forgotten everything; they always go. Documents and the
+    connectors' cursors name only what the archive keeps, so that after a clean stop they stay.
+    """
+    for name in ("workers", "snapshots"):
+        shutil.rmtree(data_dir / name, ignore_errors=True)
+    for spec in MODELS:
+        await store.pointers.forget(spec.name)
+    if not was_clean:
+        await store.clear_projections()
+        shutil.rmtree(data_dir / "connectors", ignore_errors=True)
+
+
+class LocalWorkers:
+    """Several workers on this machine, for servers that run elsewhere."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        *,
+        count: int = 1,
+        web_port: int | None = None,
+        config: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.web_url = ""
+        self._lock = DirectoryLock(self.data_dir)
+        first = settings.web.port if web_port is None else web_port
+        self._ports = [first + n if first else 0 for n in range(count)]
+        self._settings = settings
+        self._names = worker_names(settings, count)
+        self._config = config
+        self._environment = dict(environment or {})
+        self._workers: Workers | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the workers. Raises EmbeddedError."""
+        self._lock.acquire()
+        try:
+            await self._start()
+        except BaseException:
+            await self._take_down()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the workers."""
+        await self._take_down()
+
+    async def watch(self) -> None:
+        """Wait for what cannot be mended, and raise it."""
+        assert self._workers is not None
+        await self._workers.watch()
+
+    async def _start(self) -> None:
+        book = PortBook(self.data_dir / "run" / "ports.json")
+        children = {}
+        for name, wanted in zip(self._names, self._ports, strict=True):
+            port = pick_port(wanted, wanted, book, f"web {name}")
+            children[name] = (worker_child(name, self.data_dir, port, self._environment, self._config), port)
+        self._workers = Workers(children)
+        self._workers.start()
+        await self._workers.listening()
+        first = next(iter(children.values()))[1]
+        self.web_url = f"http://{self._settings.web.host}:{first}"
+        found = self._settings
+        addresses.publish(
+            self.data_dir,
+            Addresses(found.broker.url, found.mongo.url, found.mlflow.tracking_uri, self.web_url, _pid()),
+        )
+
+    async def _take_down(self) -> None:
+        if self._workers is not None:
+            await self._workers.stop()
+        addresses.withdraw(self.data_dir)
+        self._lock.release()
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+async def first_failure(*waits: Any) -> None:
+    """Wait for the first of several to end, and raise what it raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks[:-1]:
+            task.cancel()
+    raise EmbeddedError("a part of Marquee ended by itself; see the logs in the data directory")
+
+
+async def run_until_stopped(marquee: Running, ready: Callable[[Running], Any]) -> None:
+    """Bring a Marquee up, call `ready`, and take it down at Ctrl-C or SIGTERM, or raise what broke it."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+    up = False
+
+    def stop() -> None:
+        if up or stopping.is_set():
+            stopping.set()
+        else:
+            # Still starting: what is there already is taken down on the way out.
+            stopping.set()
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        async with marquee:
+            up = True
+            ready(marquee)
+            waiting = asyncio.create_task(stopping.wait())
+            broken = asyncio.create_task(marquee.watch())
+            await asyncio.wait({waiting, broken}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if broken.done():
+                broken.result()
+            broken.cancel()
+            await asyncio.gather(broken, return_exceptions=True)
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,1 @@
+"""The way out: documents that people query, and pointers to model snapshots."""

@@ -1,0 +1,186 @@
+"""The read side: films, their ratings, predictions and moods, from the documents that the projections wrote."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from app.storage.documents import (
+    FILMS,
+    PREDICTIONS,
+    RATINGS,
+    REVIEWS,
+    REVISIONS,
+    SENTIMENTS,
+    Document,
+    Documents,
+    Filter,
+    joined,
+    value_at,
+)
+from app.storage.paging import (
+    BadQueryError,
+    Order,
+    Page,
+    Position,
+    checked_limit,
+    decode_cursor,
+    encode_cursor,
+    rows_behind,
+)
+from app.storage.projections import APPROVAL
+from app.storage.views import Counts, FilmRow, FilmView, HistoryPoint, Mood, RatingView, SourceSummary
+from schemas.entities import Prediction
+from schemas.ids import normalised_title
+
+ORDERS: Final = {
+    "title": Order("title_key", 1, text=True),
+    "year": Order("year", -1),
+    "n_ratings": Order("n_ratings", -1),
+    "predicted": Order("outlook.predicted", -1),
+    "current_mean": Order("outlook.current_mean", -1),
+    "updated": Order("outlook.predicted_at", -1, text=True),
+}
+"""What films can be sorted by, in the direction that people look for first; a minus in front turns it round."""
+
+FAVOURABLE_FROM: Final = 0.5
+
+
+class HistoryPosition(msgspec.Struct, frozen=True, array_like=True):
+    """The place of the last point of a page in the log of ratings."""
+
+    offset: int
+
+
+class FilmQueries:
+    """Questions about films. Calls raise Unavailable while the store does not answer, BadQueryError for nonsense."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def films(
+        self, search: str | None = None, sort: str = "title", limit: int = 50, cursor: str | None = None
+    ) -> Page[FilmRow]:
+        """Films whose title holds every word of `search`, whatever case and accents, in a stable order."""
+        order = order_of(sort)
+        position = _position(cursor, sort)
+        checked_limit(limit)
+        where = _search(search)
+        if where is None:
+            return Page([])
+        rows = await rows_behind(self._documents[FILMS], order, position, where, limit + 1)
+        items = [_row(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        last = rows[limit - 1] if more else {}
+        return Page(
+            items, encode_cursor(Position(sort, value_at(last, order.field), last["film_id"])) if more else None
+        )
+
+    async def film(self, film_id: str, ratings: int = 20) -> FilmView | None:
+        """All that is known of a film, with its latest ratings; None where nothing is."""
+        found = await self._documents[FILMS].get([film_id])
+        if not found:
+            return None
+        in_force: Filter = {"film_id": film_id}
+        latest = await self._documents[RATINGS].find(in_force, [("offset", -1)], checked_limit(ratings))
+        return FilmView(
+            film=_row(found[0]),
+            prediction=_prediction(found[0]),
+            sources=await self._by_source({**in_force, "kind": {"$ne": APPROVAL}}),
+            approvals=await self._by_source({**in_force, "kind": APPROVAL}),
+            ratings=[msgspec.convert(document, RatingView) for document in latest],
+            reviews=await self._mood(film_id),
+        )
+
+    async def history(
+        self, film_id: str, limit: int = 200, cursor: str | None = None, newest_first: bool = False
+    ) -> Page[HistoryPoint]:
+        """A film's ratings in the order in which they came in, changed ones too, each with its prediction."""
+        checked_limit(limit)
+        where: dict[str, Any] = {"film_id": film_id}
+        if cursor is not None:
+            where["offset"] = {"$lt" if newest_first else "$gt": decode_cursor(cursor, HistoryPosition).offset}
+        versions: dict[int, Document] = {}
+        for name in (RATINGS, REVISIONS):
+            found = await self._documents[name].find(where, [("offset", -1 if newest_first else 1)], limit + 1)
+            # A changed rating's newest version stands in both.
+            versions |= {int(document["offset"]): document for document in found}
+        offsets = sorted(versions, reverse=newest_first)
+        points = await self._points([versions[offset] for offset in offsets[:limit]])
+        return Page(points, encode_cursor(HistoryPosition(offsets[limit - 1])) if len(offsets) > limit else None)
+
+    async def counts(self) -> Counts:
+        """How much there is."""
+        return Counts(
+            films=await self._documents[FILMS].count({}),
+            ratings=await self._documents[RATINGS].count({"kind": {"$ne": APPROVAL}}),
+            predictions=await self._documents[PREDICTIONS].count({}),
+            reviews=await self._documents[REVIEWS].count({}),
+        )
+
+    async def _by_source(self, where: Filter) -> list[SourceSummary]:
+        totals = await self._documents[RATINGS].totals(where, by="source", of="score")
+        return [SourceSummary(source, n, total / n) for source, n, total in totals]
+
+    async def _mood(self, film_id: str) -> Mood:
+        # A sentiment names the version of the review that it read, so those of older versions find no partner here.
+        where: Filter = {"film_id": film_id}
+        reviews = await self._documents[REVIEWS].find(where, fields=["cause_id"])
+        read = await self._documents[SENTIMENTS].find(where, fields=["positive"])
+        positive = {document["_id"]: document["positive"] for document in read}
+        judged = [
+            positive[name]
+            for review in reviews
+            if (name := joined(film_id, review["cause_id"])) in positive
+        ]  # fmt: skip
+        return Mood(
+            reviews=len(reviews),
+            judged=len(judged),
+            favourable=sum(probability >= FAVOURABLE_FROM for probability in judged),
+            positive=sum(judged) / len(judged) if judged else None,
+        )
+
+    async def _points(self, ratings: list[Document]) -> list[HistoryPoint]:
+        names = [joined(rating["film_id"], rating["cause_id"]) for rating in ratings]
+        said = {document["_id"]: document for document in await self._documents[PREDICTIONS].get(names)}
+        return [
+            msgspec.convert({**said.get(name, {}), **rating}, HistoryPoint)
+            for name, rating in zip(names, ratings, strict=True)
+        ]
+
+
+def order_of(sort: str) -> Order:
+    """The order that a word such as `year` or `-year` stands for; raises BadQueryError for others."""
+    order = ORDERS.get(sort.removeprefix("-"))
+    if order is None:
+        raise BadQueryError(f"sort: {sort!r} is none of {', '.join(ORDERS)}, or one of these with a minus in front")
+    return msgspec.structs.replace(order, direction=-order.direction) if sort.startswith("-") else order
+
+
+def _position(cursor: str | None, sort: str) -> Position | None:
+    if cursor is None:
+        return None
+    position = decode_cursor(cursor, Position)
+    if position.order != sort:
+        raise BadQueryError(f"cursor: belongs to sort={position.order}, not to sort={sort}")
+    return position
+
+
+def _search(search: str | None) -> Filter | None:
+    """The filter of a search; None where it holds no letter or digit, so that no title can match."""
+    if search is None or not search.strip():
+        return {}
+    words = normalised_title(search).split()
+    # The words are letters and digits, so as regular expressions they stand for themselves.
+    return {"$and": [{"title_key": {"$regex": word}} for word in words]} if words else None
+
+
+def _row(document: Document) -> FilmRow:
+    kind = document.get("kind") or document.get("presumed_kind") or "movie"
+    outlook = document.get("outlook", {})
+    return msgspec.convert(document | outlook | {"kind": kind, "updated": outlook.get("predicted_at")}, FilmRow)
+
+
+def _prediction(document: Document) -> Prediction | None:
+    return msgspec.convert(document | document["outlook"], Prediction) if "outlook" in document else None

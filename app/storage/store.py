@@ -1,0 +1,36 @@
+"""One worker's storage put together: what is written, what is asked, and where snapshots are."""
+
+from __future__ import annotations
+
+from app.storage.documents import INDEXES, PROJECTIONS, Documents
+from app.storage.pointers import SnapshotPointers
+from app.storage.projections import DocumentProjections
+from app.storage.queries import FilmQueries
+
+
+class Store:
+    """Everything that is kept in one database. Calls raise agents.errors.Unavailable while it does not answer."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
+        self.projections = DocumentProjections(documents)
+        self.films = FilmQueries(documents)
+        self.pointers = SnapshotPointers(documents)
+
+    async def ensure_indexes(self) -> None:
+        """Make the indexes that are missing."""
+        for name, keys in INDEXES.items():
+            await self.documents[name].index(keys)
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        await self.documents.ping()
+
+    async def clear_projections(self) -> None:
+        """Forget all that is made from events, before it is made again. Pointers to snapshots stay."""
+        for name in PROJECTIONS:
+            await self.documents[name].clear()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.documents.close()

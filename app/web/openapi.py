@@ -1,0 +1,175 @@
+"""The OpenAPI 3.1 document, made of the route table and the types that the handlers answer with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from app.web.guard import Handler
+from app.web.problems import CONTENT_TYPE, ProblemDocument
+
+Json = dict[str, Any]
+PROBLEMS: Final = {
+    400: "The request cannot be read; `detail` says where it is wrong.",
+    401: "A token is set and was not sent.",
+    403: "The request comes from another site's page, or asks for another host's name.",
+    404: "Unknown here.",
+    408: "The body took too long.",
+    413: "The body is larger than 1 MB.",
+    415: "Only JSON in UTF-8 is read.",
+    422: "Readable JSON, but not what is asked for; `detail` names the field.",
+    500: "A mistake of this worker.",
+    503: "Not now: `Retry-After` says when to ask again.",
+}
+DOCUMENT: Final = web.AppKey("openapi", dict[str, Any])
+BODY_PROBLEMS: Final = (400, 401, 403, 408, 413, 415, 422, 503)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A word of the address (`where` is path) or of the query."""
+
+    name: str
+    told: str
+    schema: Json
+    where: str = "query"
+    example: Any = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address: `path` as OpenAPI writes it, `answer` a type for JSON or a media type."""
+
+    method: str
+    path: str
+    run: Handler
+    summary: str
+    tag: str
+    answer: Any
+    status: int = 200
+    body: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[int, ...] = ()
+    also: tuple[str, ...] = ()
+    """Further media types of the same answer."""
+    otherwise: tuple[tuple[int, Any], ...] = ()
+    """(status, type) of answers that are neither the usual one nor problems."""
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        return self.run.__name__
+
+
+def document(routes: Iterable[Route]) -> Json:
+    """The whole description."""
+    routes = tuple(routes)
+    types = [ProblemDocument, *dict.fromkeys(kind for route in routes for kind in _types(route))]
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    paths: Json = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Marquee",
+            "version": release(),
+            "summary": "Follows films as a stream of events, and predicts where a film's rating goes next.",
+            "description": (
+                "Times are RFC 3339 in UTC, ratings are on 0-10. Errors are problem documents (RFC 9457). "
+                "Any worker answers any request: what another one owns is fetched from it."
+            ),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The value of MARQUEE_API_TOKEN, where the worker has one.",
+                }
+            },
+        },
+    }
+
+
+def _types(route: Route) -> list[Any]:
+    return [kind for kind in (route.answer, route.body) if kind is not None and not isinstance(kind, str)]
+
+
+def _operation(route: Route) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": (route.run.__doc__ or route.summary).split("\n\n")[0].strip(),
+        "tags": [route.tag],
+        "responses": {str(route.status): _answer(route)},
+    }
+    for status, kind in route.otherwise:
+        content = {"application/json": {"schema": _schema(kind)}}
+        operation["responses"][str(status)] = {"description": PROBLEMS[status], "content": content}
+    if route.parameters:
+        operation["parameters"] = [_parameter(each) for each in route.parameters]
+    if route.body is not None:
+        content = {"application/json": {"schema": _schema(route.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+        operation["security"] = [{"token": []}, {}]
+    problems = (*route.problems, *(BODY_PROBLEMS if route.body is not None else ()))
+    for status in sorted({*problems, 403, 500}):
+        operation["responses"][str(status)] = {
+            "description": PROBLEMS[status],
+            "content": {CONTENT_TYPE: {"schema": _schema(ProblemDocument)}},
+        }
+    return operation
+
+
+def _answer(route: Route) -> Json:
+    content: Json = {kind: {"schema": {"type": "string"}} for kind in route.also}
+    if isinstance(route.answer, str):
+        content[route.answer] = {"schema": {"type": "string"}}
+    else:
+        content["application/json"] = {"schema": _schema(route.answer)}
+    return {"description": route.summary, "content": content}
+
+
+def _schema(kind: Any) -> Json:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
+    return schema
+
+
+def _parameter(parameter: Parameter) -> Json:
+    shown: Json = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.told,
+        "required": parameter.where == "path",
+        "schema": parameter.schema,
+    }
+    if parameter.example is not None:
+        shown["example"] = parameter.example
+    return shown
+
+
+@lru_cache(maxsize=1)
+def release() -> str:
+    """This program's version."""
+    try:
+        return version("marquee")
+    except PackageNotFoundError:
+        return "0"
+
+
+def pattern(path: str) -> str:
+    """The path as aiohttp matches it. A TMDB id holds a slash, which clients may or may not encode."""
+    return re.sub(r"^(/films/)\{id\}", r"\1{id:(?:tmdb:(?:movie|tv)/[0-9]+|[^/]+)}", path)

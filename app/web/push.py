@@ -1,0 +1,71 @@
+"""New films and celebrities: the way in over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+from aiokafka.errors import KafkaError
+
+from agents.intake import submission
+from agents.messages import rfc3339
+from app.delivery.producer import Outgoing
+from app.web.bodies import read_json
+from app.web.problems import Problem, json_response, unavailable
+from app.web.site import SITE
+from schemas.base import Record, Rejected
+from schemas.catalogue import encode
+from schemas.commands import PushCelebrity, PushFilm
+from schemas.envelope import Envelope, to_headers
+from schemas.ids import celebrity_id
+
+ACK_SECONDS: Final = 5.0
+
+
+class Accepted(msgspec.Struct, kw_only=True):
+    """What was pushed is in the log under `event_id`; `id` is where it will be found."""
+
+    id: str
+    event_id: str
+
+
+async def push_film(request: web.Request) -> web.Response:
+    """Put a film on `input`."""
+    pushed = await read_json(request, PushFilm)
+    try:
+        key = submission(pushed).film_id
+    except Rejected as error:
+        raise Problem(422, f"{error}.") from error
+    return await _accept(request, pushed, key, "/films/")
+
+
+async def push_celebrity(request: web.Request) -> web.Response:
+    """Put a film person on `input`."""
+    pushed = await read_json(request, PushCelebrity)
+    try:
+        key = celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
+    except Rejected as error:
+        raise Problem(422, f"{error}.") from error
+    return await _accept(request, pushed, key, "/celebrities/")
+
+
+async def _accept(request: web.Request, pushed: Record, key: str, path: str) -> web.Response:
+    """202 once the brokers have the command; 503 where they do not take it in time."""
+    worker = request.app[SITE].worker
+    if not worker.prepared:
+        raise unavailable("Kafka is not reachable yet: push again in a moment.", 5)
+    event_id = str(uuid.uuid4())
+    envelope = Envelope(event_id, event_id, None, rfc3339(int(time.time() * 1000)))
+    record = Outgoing(pushed.topic, key.encode(), encode(pushed), to_headers(type(pushed), envelope))
+    try:
+        async with asyncio.timeout(request.app[SITE].ack_seconds):
+            await worker.producer.send([record])
+    except (TimeoutError, KafkaError) as error:
+        # It may yet arrive: pushing the same again is harmless, since the id is made from what is pushed.
+        raise unavailable("Kafka did not acknowledge in time: push the same again in a moment.", 5) from error
+    return json_response(Accepted(id=key, event_id=event_id), 202, headers={"Location": path + quote(key, safe=":")})

@@ -1,0 +1,146 @@
+"""The worker's web server: up before Kafka is there, so that probes answer, and down last."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from functools import partial
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from mode import Service
+from yarl import URL
+
+from agents.errors import MustStopError
+from app.storage.views import FilmRow
+from app.topology import FACTS
+from app.web.application import make_application
+from app.web.bus import Bus
+from app.web.champion import Champions
+from app.web.engine import Engine
+from app.web.guard import check_exposure, is_loopback
+from app.web.parts import WorkerParts
+from app.web.probes import KafkaPing, Ping, Probes, mlflow_ping
+from app.web.problems import Problem
+from app.web.pulse import Pulse
+from app.web.routing import Elsewhere, Lookups
+from app.web.similar import Similar
+from app.web.site import Site
+from app.web.tail import Tail
+from schemas.entities import FilmFacts
+from schemas.events import Facts, FactsObserved
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 1.0
+TOKEN_VARIABLE: Final = "MARQUEE_API_TOKEN"
+
+
+class WebService(Service):  # type: ignore[misc]
+    """Serves one worker. Raises ConfigError at start where it would be open to others without a token."""
+
+    def __init__(self, worker: WorkerParts, token: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.worker = worker
+        self.port: int | None = None
+        """The port that is listened on; None until `start`."""
+        self._token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        self._session: aiohttp.ClientSession | None = None
+        self._runner: web.AppRunner | None = None
+        self._kafka = KafkaPing(worker.settings.servers)
+        self._tail = Tail(worker.settings.servers, worker.partitions)
+        self.site = self._make_site()
+
+    def _make_site(self) -> Site:
+        worker = self.worker
+        engine = Engine(worker)
+        probes = Probes(
+            worker,
+            engine,
+            kafka=Ping(self._kafka),
+            mongo=Ping(worker.store.ping),
+            mlflow=mlflow_ping(worker.settings.mlflow.tracking_uri, self._client),
+        )
+        pulse = Pulse(stage.name for stage in worker.topology.stages)
+        lookups = Lookups(worker, engine, self._client)
+        similar = Similar(worker.store.films, partial(_local_facts, lookups))
+        champions = Champions(worker.settings.mlflow.tracking_uri, self._client)
+        return Site(worker, engine, probes, lookups, Bus(), pulse, similar, champions)
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(trust_env=False, auto_decompress=False)
+        return self._session
+
+    async def on_start(self) -> None:
+        """Listen. Raises ConfigError or MustStopError saying what to change."""
+        web_settings, conf = self.worker.settings.web, self.worker.app.conf
+        host, port = web_settings.host, int(conf.web_port)
+        check_exposure(host, self._token)
+        own = {URL(str(conf.canonical_url)).host or "", host}
+        application = make_application(self.site, self._token, is_loopback(host), frozenset(own))
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=3.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise MustStopError(
+                f"cannot listen on {host}:{port} ({error.strerror}): "
+                "choose another port with MARQUEE_WEB__PORT or --web-port"
+            ) from error
+        self.port = int(self._runner.addresses[0][1])
+        conf.canonical_url = web_settings.canonical_url or f"http://{_reachable(host)}:{self.port}"
+        log.info("web: http://%s:%d", _reachable(host), self.port)
+
+    async def on_stop(self) -> None:
+        """End the streams, then stop listening."""
+        self.site.bus.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._tail.close()
+        await self._kafka.close()
+        if self._session is not None:
+            await self._session.close()
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _beat(self) -> None:
+        while not self.should_stop:
+            await self.sleep(BEAT_SECONDS)
+            try:
+                await self.beat()
+            except Exception:
+                log.exception("web: a beat of the dashboard failed")
+
+    async def beat(self) -> None:
+        """Take the pulse, and tell those who watch what happens."""
+        site = self.site
+        site.pulse.beat(site.engine.spots())
+        site.bus.publish("pulse", {"stages": site.pulse.stages, "gate_open": self.worker.gate_open}, remember=False)
+        if not site.bus.watched or not self.worker.prepared:
+            await self._tail.close()
+            return
+        try:
+            for kind, shown in await self._tail.look():
+                site.bus.publish(kind, shown)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.debug("web: nothing to show, the broker does not answer: %r", error)
+
+
+def _local_facts(lookups: Lookups, film: FilmRow) -> Facts | None:
+    """What sources say of a film, where this worker's table holds it."""
+    try:
+        known = lookups.find(FACTS, "", film.film_id, FactsObserved.topic)
+    except (Elsewhere, Problem):
+        return None
+    return known.facts if isinstance(known, FilmFacts) else None
+
+
+def _reachable(host: str) -> str:
+    """A name for an address to listen on; a wildcard is no address that others can call."""
+    if host in {"0.0.0.0", "::"}:
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,77 @@
+"""What the learner keeps of one film: sums, the last scores, and the predictions whose labels are still out."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from models.experts import Evidence
+from models.features import Features
+from models.future_rating import HORIZON, Prediction
+
+_PENDING: Final = struct.Struct("<8d")
+_TREND: Final = 5
+
+
+class FilmHistory(msgspec.Struct, array_like=True, gc=False):
+    """One film's ratings as the learner remembers them: bounded, however many there are."""
+
+    n: int = 0
+    total: float = 0.0
+    adjusted: float = 0.0
+    recent: list[float] = []
+    """The last ten scores, by ordinal."""
+    pending: list[bytes] = []
+    """One packed prediction for each of the last ten ordinals; the oldest is labelled next."""
+    features: Features | None = None
+    error_sum: float = 0.0
+    labelled: int = 0
+
+    def count(self, score: float, adjusted: float) -> None:
+        """One more rating."""
+        self.n += 1
+        self.total += score
+        self.adjusted += adjusted
+        recent = self.recent
+        recent.append(score)
+        if len(recent) > HORIZON:
+            del recent[0]
+
+    def amend(self, ordinal: int, difference: float, score: float) -> bool:
+        """The rating at `ordinal` is now `score`, higher by `difference`; False where it was never counted here.
+
+        The last ten scores are the window of every label that is still out, so those change with it.
+        """
+        if not 1 <= ordinal <= self.n:
+            return False
+        self.total += difference
+        self.adjusted += difference
+        place = ordinal - 1 - (self.n - len(self.recent))
+        if place >= 0:
+            self.recent[place] = score
+        return True
+
+    def scored(self, miss: float) -> None:
+        """A label of this film has come, and its prediction was `miss` off."""
+        self.error_sum += miss
+        self.labelled += 1
+
+    def evidence(self, global_mean: float, prior: float) -> Evidence:
+        """What a prediction is made from now."""
+        last = self.recent[-_TREND:]
+        recent = sum(last) / len(last) if last else prior
+        return Evidence(self.n, self.total, self.adjusted, global_mean, prior, recent)
+
+    def keep(self, evidence: Evidence, predicted: Prediction) -> None:
+        """Remember a prediction made at the present ordinal until its label is there."""
+        _, total, adjusted, global_mean, prior, recent = evidence
+        self.pending.append(_PENDING.pack(*predicted, total, adjusted, global_mean, prior, recent))
+
+    def due(self) -> tuple[Evidence, Prediction, float] | None:
+        """Evidence, prediction and label of what the latest rating completes; None where none is old enough."""
+        if len(self.pending) < HORIZON:
+            return None
+        predicted, linear, grown, *seen = _PENDING.unpack(self.pending.pop(0))
+        return Evidence(self.n - HORIZON, *seen), (predicted, linear, grown), sum(self.recent) / HORIZON

@@ -1,0 +1,1 @@
+"""What Marquee costs and how fast it is, with its peers beside it: a benchmark, not a test."""

@@ -1,0 +1,1 @@
+"""On a real Apache Kafka: starts, rebalances, crashes."""

@@ -1,0 +1,1 @@
+"""Documents and pointers, in memory and in the embedded database."""
