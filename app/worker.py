@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -24,6 +23,7 @@ from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.learning.tracking import TrackingService
 from app.observe.logs import logging_config
+from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
@@ -51,7 +51,6 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
 
     async def on_first_start(self) -> None:
         """Make the way ready before any of Faust's own services start."""
-        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         await self.worker.prepare()
 
@@ -80,13 +79,15 @@ class Worker:
             settings.learning.keep_snapshots,
         )
         self.learners = {spec.name: self._learner(spec) for spec in MODELS}
-        self.topology = film_topology(Ports(self.store.projections, Desk(self.learners)))
+        self.tracking = TrackingService(settings.mlflow, self.learners)
+        desk = Desk(self.learners, self.tracking.report_soon)
+        self.topology = film_topology(Ports(self.store.projections, desk))
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
-        self.tracking = TrackingService(settings.mlflow, self.learners)
         self.web = WebService(self)
         self.prepared = False
         self._stopping = asyncio.Event()
+        self._configured: asyncio.Task[int] | None = None
         self._follow_ownership()
 
     def _learner(self, spec: ModelSpec) -> LearnerService:
@@ -112,6 +113,8 @@ class Worker:
                     learner.acquire()
                 else:
                     await learner.release()
+            if owned and self._configured is None:
+                self._configured = asyncio.create_task(push_configured(self.settings, self.producer, self.store))
 
         async def on_revoked(_: Any, revoked: Iterable[Any], **kwargs: Any) -> None:
             if any(tp.topic == ControlModel.topic for tp in revoked):
@@ -159,6 +162,7 @@ class Worker:
 
 def _faust_app(settings: Settings) -> MarqueeApp:
     datadir = settings.data_dir / "workers" / settings.worker.id
+    datadir.mkdir(parents=True, exist_ok=True)
     return MarqueeApp(
         settings.worker.app,
         broker=settings.broker.url,

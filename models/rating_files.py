@@ -6,10 +6,13 @@ import csv
 import gzip
 import hashlib
 import math
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -123,11 +126,18 @@ class _Columns:
         )
 
 
-def open_text(path: Path) -> TextIO:
-    """A text file for reading line by line, unpacked where it ends in .gz; what is no UTF-8 is replaced."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """A text file for reading line by line, unpacked where it ends in .gz; what is no UTF-8 is replaced.
+
+    Raises UnreadableFile where the packing is damaged, and OSError.
+    """
+    opened = partial(gzip.open, path, "rt") if path.suffix == ".gz" else path.open
+    try:
+        with opened(encoding="utf-8-sig", errors="replace", newline="") as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableFile(f"the gzip file is damaged: {error}") from error
 
 
 def numbered_rows(file: TextIO, columns: tuple[str, ...], bad: BadLines) -> Iterator[tuple[int, list[str]]]:

@@ -60,7 +60,7 @@ class SentimentClassifier(base.Classifier):
         alpha, classes, totals, table = bayes.alpha, bayes.class_counts, bayes.class_totals, bayes.feature_counts
         if not classes[False] or not classes[True]:
             return 0.5 if classes[False] == classes[True] else float(classes[True] > 0)
-        smoothing = alpha * len(table)
+        smoothing = alpha * max(1, len(table))
         ratio = math.log((totals[False] + smoothing) / (totals[True] + smoothing))
         odds = math.log(classes[True] / classes[False])
         for term, times in terms.items():

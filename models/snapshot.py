@@ -31,9 +31,17 @@ class SnapshotIncompatible(SnapshotError):  # noqa: N818
 class Snapshotted(Protocol):
     """A model that can be put into a snapshot."""
 
-    name: str
-    model_version: str
-    feature_schema: int
+    @property
+    def name(self) -> str:
+        """Which model it is."""
+
+    @property
+    def model_version(self) -> str:
+        """Which code and options made it."""
+
+    @property
+    def feature_schema(self) -> int:
+        """Which features it was taught with."""
 
     def to_bytes(self) -> bytes:
         """The whole state."""

@@ -65,10 +65,10 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
 
 
 class ControlModel(Record, frozen=True, kw_only=True):
-    """An order to whoever owns a model: put a snapshot away now, or report."""
+    """An order to whoever owns a model: put a snapshot away now, or report to MLflow now."""
 
     topic: ClassVar[str] = "control"
     key_field: ClassVar[str] = "model"
 
     model: str
-    action: Literal["snapshot"]
+    action: Literal["snapshot", "report"]

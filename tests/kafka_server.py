@@ -48,6 +48,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.segment.bytes=268435456
+log.retention.ms=-1
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
 """

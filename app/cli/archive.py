@@ -132,5 +132,3 @@ def _forget_everything(call: Call) -> dict[str, Any]:
     _directory(call)
     (directory / "run" / CLEAN).unlink(missing_ok=True)
     return {"told": f"at the next `marquee up --embedded` everything in {directory} is made again from the archive"}
-
-

@@ -81,7 +81,9 @@ async def original(settings: Settings, record: DeadLettered) -> bytes | None:
     if (await cut(settings)).get(record.origin_topic, 0) > record.origin_partition:
         there = list(await reader.read(record.origin_topic, record.origin_partition, at, at + 1))
     if not there:
-        raise CliError(f"{record.id}: its {record.value_bytes} bytes were too large to keep and are gone from its topic")
+        raise CliError(
+            f"{record.id}: its {record.value_bytes} bytes were too large to keep and are gone from its topic"
+        )
     return there[0].value
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def add_to(main: click.Group) -> None:
     """Add this command."""
-    embedded = click.Option(["--embedded"], is_flag=True, help="Start broker, database and MLflow too, on this machine.")
+    embedded = click.Option(
+        ["--embedded"], is_flag=True, help="Start broker, database and MLflow too, on this machine."
+    )
     port = click.Option(["--web-port"], type=click.IntRange(0, 65535), metavar="P", help="0 takes a free one.")
     workers = click.Option(["--workers"], type=click.IntRange(1, 64), default=1, show_default=True, metavar="N")
     told = "marquee up --embedded --data-dir data"
@@ -53,9 +55,7 @@ async def _run(call: Call, settings: Settings, embedded: bool, web_port: int | N
         )
     else:
         click.echo(f"starting {workers} worker(s) for {settings.broker.url} ...", err=True)
-        marquee = LocalWorkers(
-            settings, settings.data_dir, count=workers, web_port=web_port, config=_config(call)
-        )
+        marquee = LocalWorkers(settings, settings.data_dir, count=workers, web_port=web_port, config=_config(call))
     await run_until_stopped(marquee, lambda running: _welcome(running, settings))
     click.echo("stopped", err=True)
 

@@ -24,7 +24,7 @@ from schemas.ids import derived_id
 ROWS_A_CHECKPOINT: Final = 1000
 MAX_TABLE: Final = 256 << 20
 
-Place = Annotated[str, Meta(min_length=1)]
+Place = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -34,12 +34,10 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     base_url: Annotated[str, Meta(description="where relative paths are looked for, if not on this machine")] = ""
     links: Annotated[Place | None, Meta(description="file with movieId, imdbId, tmdbId")] = None
     movies: Annotated[Place | None, Meta(description="file with movieId, title, genres")] = None
-    scale: Annotated[
-        str, Meta(pattern=r"^\d+(\.\d+)?:\d+(\.\d+)?$", description="the file's scale as worst:best")
-    ] = "0.5:5"
-    source: Annotated[str | None, Meta(max_length=200, description="the source's name; default: the connector's")] = (
-        None
+    scale: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?:\d+(\.\d+)?$", description="the file's scale as worst:best")] = (
+        "0.5:5"
     )
+    source: Annotated[Place | None, Meta(description="the source's name; default: the connector's")] = None
 
 
 class Progress(msgspec.Struct, frozen=True):

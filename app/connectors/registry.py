@@ -73,9 +73,7 @@ def connector_config(settings: Settings, name: str, file: Path | None) -> Connec
     if name not in settings.connectors:
         there = ", ".join(settings.connectors) or "none: add a table [connectors.NAME] to marquee.toml"
         raise ConfigError(f"no connector is called {name}; there is {there}")
-    faults = connector_faults(
-        msgspec.structs.replace(settings, connectors={name: settings.connectors[name]}), file
-    )
+    faults = connector_faults(msgspec.structs.replace(settings, connectors={name: settings.connectors[name]}), file)
     if faults:
         raise ConfigError(faults[0])
     return config_of(name, settings.connectors[name])

@@ -56,8 +56,9 @@ class ArchiveStatus(msgspec.Struct, frozen=True):
 class Archiver:
     """Follows topics from where their archive ends, on any Kafka.
 
-    `run` returns after `stop`; it raises ArchiveError where the broker's log does not continue the archive,
-    and OSError where the disk does not take the records.
+    `run`, once an archiver, returns after `stop`; it raises ArchiveError where the broker's log does not
+    continue the archive, KafkaError where the broker cannot be reached at first, and OSError where the disk
+    does not take the records.
     """
 
     def __init__(
@@ -101,8 +102,13 @@ class Archiver:
             self._done.set()
 
     async def following(self) -> None:
-        """Return once every partition has been opened and its continuity checked."""
-        await self._following.wait()
+        """Return once every partition has been opened and its continuity checked.
+
+        Raises ArchiveError where `run` ended before that; the reason is what `run` raised.
+        """
+        await _first_of(self._following, self._done)
+        if not self._following.is_set():
+            raise ArchiveError("the archiver ended before it could follow the topics")
 
     async def stop(self, drain: bool = True) -> None:
         """End `run`; with `drain`, not before everything on the broker at this moment is archived.
@@ -129,7 +135,12 @@ class Archiver:
     def status(self) -> ArchiveStatus:
         """Where the archive stands."""
         partitions = [
-            PartitionStatus(tp.topic, tp.partition, part.end, None if end is None else max(0, end - self._position[tp]))
+            PartitionStatus(
+                tp.topic,
+                tp.partition,
+                part.end,
+                None if end is None else max(0, end - self._position.get(tp, part.end)),
+            )
             for tp, part in sorted(self._logs.items())
             for end in (self._ends.get(tp),)
         ]

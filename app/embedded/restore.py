@@ -24,6 +24,8 @@ _MAX_REQUEST: Final = 64 << 20
 _HANDOVER_RECORDS: Final = 2000
 _TOPIC_EXISTS: Final = 36
 _ASK_SECONDS: Final = 30.0
+# Restored records keep their times: with Kafka's default of seven days most would be deleted within minutes.
+_KEEP_ALL: Final = {"retention.ms": "-1"}
 
 Progress = Callable[[int, int], None]
 
@@ -39,7 +41,7 @@ class RestoreReport(msgspec.Struct, frozen=True):
 async def restore(
     bootstrap: str, directory: Path, partitions: Mapping[str, int], progress: Progress | None = None
 ) -> RestoreReport:
-    """Create the topics with these numbers of partitions and send what is archived of them.
+    """Create the topics, with these numbers of partitions and no retention limit, and send what is archived of them.
 
     The training topics come back compacted (see `current_lessons`), all others offset by offset.
     `progress` is called with the records sent so far and in total. Raises ArchiveError where a topic has
@@ -78,7 +80,9 @@ async def _create_empty(bootstrap: str, partitions: Mapping[str, int]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        answer = await admin.create_topics([NewTopic(topic, count, 1) for topic, count in partitions.items()])
+        answer = await admin.create_topics(
+            [NewTopic(topic, count, 1, topic_configs=_KEEP_ALL) for topic, count in partitions.items()]
+        )
     finally:
         await admin.close()
     for topic, code, *_ in answer.topic_errors:

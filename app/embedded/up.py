@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -86,7 +87,7 @@ class EmbeddedMarquee:
         self._counts = {topic: count for topic, count in partitions(settings).items() if topic in FOR_EVER}
 
     async def __aenter__(self) -> Self:
-        """Servers, then the archive put back, then the archiver, then the worker. Raises EmbeddedError, ArchiveError."""
+        """Servers, the archive put back, the archiver, then the worker. Raises EmbeddedError or ArchiveError."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.servers)
             stack.push_async_callback(self._take_down)
@@ -104,7 +105,8 @@ class EmbeddedMarquee:
 
     async def watch(self) -> None:
         """Wait for what cannot be mended, and raise it: the broker, the archive or the worker is gone."""
-        assert self._workers is not None and self._archiving is not None
+        assert self._workers is not None
+        assert self._archiving is not None
         await first_failure(self.servers.watch(), self._workers.watch(), self._archiving)
 
     async def _put_back(self) -> None:
@@ -252,7 +254,7 @@ class LocalWorkers:
         found = self._settings
         addresses.publish(
             self.data_dir,
-            Addresses(found.broker.url, found.mongo.url, found.mlflow.tracking_uri, self.web_url, _pid()),
+            Addresses(found.broker.url, found.mongo.url, found.mlflow.tracking_uri, self.web_url, os.getpid()),
         )
 
     async def _take_down(self) -> None:
@@ -260,12 +262,6 @@ class LocalWorkers:
             await self._workers.stop()
         addresses.withdraw(self.data_dir)
         self._lock.release()
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 async def first_failure(*waits: Any) -> None:
@@ -281,8 +277,10 @@ async def first_failure(*waits: Any) -> None:
     raise EmbeddedError("a part of Marquee ended by itself; see the logs in the data directory")
 
 
-async def run_until_stopped(marquee: Running, ready: Callable[[Running], Any]) -> None:
-    """Bring a Marquee up, call `ready`, and take it down at Ctrl-C or SIGTERM, or raise what broke it."""
+async def run_until_stopped(
+    marquee: Running, ready: Callable[[Running], Any], work: Callable[[Running], Awaitable[None]] | None = None
+) -> None:
+    """Bring a Marquee up, call `ready`, and take it down at Ctrl-C, SIGTERM or the end of `work`; raise what broke."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     task = asyncio.current_task()
     assert task is not None
@@ -302,14 +300,15 @@ async def run_until_stopped(marquee: Running, ready: Callable[[Running], Any]) -
         async with marquee:
             up = True
             ready(marquee)
-            waiting = asyncio.create_task(stopping.wait())
+            waiting: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
             broken = asyncio.create_task(marquee.watch())
-            await asyncio.wait({waiting, broken}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if broken.done():
-                broken.result()
-            broken.cancel()
-            await asyncio.gather(broken, return_exceptions=True)
+            tasks = {waiting, broken} | ({asyncio.ensure_future(work(marquee))} if work else set())
+            done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for unfinished in left:
+                unfinished.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            for finished in done:
+                finished.result()
     except asyncio.CancelledError:
         if not stopping.is_set():
             raise

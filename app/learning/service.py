@@ -19,6 +19,7 @@ from app.delivery.raw import of_aiokafka
 from app.learning.lessons import Lessons, ModelSpec
 from app.learning.snapshots import SnapshotKeeper
 from app.observe import metrics
+from schemas.commands import ControlModel
 
 log = logging.getLogger(__name__)
 
@@ -195,11 +196,16 @@ class LearnerService(Service):  # type: ignore[misc]
 class Desk:
     """Carries out orders to the models of this worker."""
 
-    def __init__(self, services: dict[str, LearnerService]) -> None:
+    def __init__(self, services: dict[str, LearnerService], report: Callable[[], None]) -> None:
         self._services = services
+        self._report = report
 
-    async def obey(self, order: Any) -> None:
-        """A snapshot now, where the model is owned here."""
+    async def obey(self, order: ControlModel) -> None:
+        """A snapshot or a report now, where the model is owned here."""
         service = self._services.get(order.model)
-        if service is not None:
+        if service is None or service.lessons is None:
+            return
+        if order.action == "snapshot":
             service.want_snapshot()
+        else:
+            self._report()

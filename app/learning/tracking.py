@@ -51,16 +51,27 @@ class TrackingService(Service):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
         self._client: RunLog | None = None
         self._artifacts_at: dict[str, float] = {}
+        self._asked = asyncio.Event()
         self.available: bool | None = None
         """Whether the last call reached MLflow; None before the first."""
+
+    def report_soon(self) -> None:
+        """Log every model owned here, pictures included, without waiting for the next turn."""
+        self._asked.set()
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _report(self) -> None:
         if not self._settings.tracking_uri:
             return
         while not self.should_stop:
-            await self.sleep(self._settings.metrics_every)
-            await self.report()
+            try:
+                await asyncio.wait_for(self._asked.wait(), self._settings.metrics_every)
+            except TimeoutError:
+                pass
+            asked = self._asked.is_set()
+            self._asked.clear()
+            if not self.should_stop:
+                await self.report(artifacts=asked)
 
     async def report(self, artifacts: bool = False) -> None:
         """Log every model owned here now."""
@@ -88,6 +99,7 @@ class TrackingService(Service):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Leave a call that still hangs behind: it ends by its own time-out."""
+        self._asked.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 

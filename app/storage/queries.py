@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -109,6 +110,10 @@ class FilmQueries:
         offsets = sorted(versions, reverse=newest_first)
         points = await self._points([versions[offset] for offset in offsets[:limit]])
         return Page(points, encode_cursor(HistoryPosition(offsets[limit - 1])) if len(offsets) > limit else None)
+
+    async def known(self, film_ids: Sequence[str]) -> set[str]:
+        """Which of these films there is something of."""
+        return {found["_id"] for found in await self._documents[FILMS].get(film_ids)}
 
     async def counts(self) -> Counts:
         """How much there is."""

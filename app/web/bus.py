@@ -71,6 +71,11 @@ class Bus:
         self._watchers: set[Watcher] = set()
 
     @property
+    def last(self) -> str:
+        """The id of the last event that is remembered."""
+        return self._past[-1].id if self._past else f"{self._run}-0"
+
+    @property
     def watched(self) -> bool:
         """Whether anybody watches."""
         return bool(self._watchers)

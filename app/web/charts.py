@@ -13,7 +13,7 @@ SPARK_WIDTH: Final = 120
 SPARK_HEIGHT: Final = 28
 WIDTH: Final = 720
 HEIGHT: Final = 260
-MARGIN: Final = 28
+MARGIN: Final = 36
 MAX_DOTS: Final = 600
 MAX_VERTICES: Final = 800
 
@@ -90,7 +90,7 @@ def _polyline(points: Sequence[Point], kind: str) -> Markup:
 
 def _dots(points: Sequence[Point], kind: str) -> Markup:
     return Markup("").join(
-        Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(kind, x, y) for x, y in points
+        Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.5"/>').format(kind, x, y) for x, y in points
     )
 
 

@@ -43,6 +43,7 @@ async def dashboard(request: web.Request) -> web.Response:
         dead_letters=sum(stage.dead_letters for stage in stages.values()),
         sparks={name: charts.sparkline(site.pulse.history(name), f"{name}: events a second") for name in stages},
         happened=site.bus.past(SHOWN_EVENTS),
+        last_event=site.bus.last,
         members=[url for url in site.engine.members() if url != str(site.engine.own_url)],
         **pages.film_table(query, page),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -129,7 +131,13 @@ def learning_curve(curve: ErrorCurve) -> Markup:
         (name, SHADES[min(n, len(SHADES) - 1)], [(float(labels), row[n]) for labels, row in curve.points])
         for n, name in enumerate(curve.names)
     ]
-    return charts.timeline(series, f"{curve.unit} over the number of labels", 0.0, max([*values, 1e-9]) * 1.05)
+    return charts.timeline(series, f"{curve.unit} over the number of labels", 0.0, round_top(max(values)))
+
+
+def round_top(value: float) -> float:
+    """The end of an axis: the next number above that a quarter of is easily read."""
+    size = 10.0 ** math.floor(math.log10(max(value, 1e-6)))
+    return next((step * size for step in (1, 2, 4, 8) if step * size >= value), 10 * size)
 
 
 @lru_cache(maxsize=1)
@@ -141,7 +149,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": score, "ago": ago, "moment": moment, "film_url": film_url, "large": large}
+    environment.filters |= {"score": score, "ago": ago, "moment": moment, "film_url": film_url, "large": large,
+                            "when": when, "coded": coded}  # fmt: skip
     return environment
 
 
@@ -168,6 +177,17 @@ def ago(seconds: float | None) -> str:
 def moment(seconds: float | None) -> str:
     """Seconds since 1970 as date and time."""
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def when(stamp: str | None) -> str:
+    """An RFC 3339 time in UTC, to the second."""
+    return "–" if stamp is None else stamp[:19].replace("T", " ")
+
+
+def coded(text: str) -> Markup:
+    """Text whose words between backticks are code."""
+    parts = re.split(r"`([^`]+)`", text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def film_url(film_id: str) -> str:

@@ -35,7 +35,7 @@ class Accepted(msgspec.Struct, kw_only=True):
 
 
 async def push_film(request: web.Request) -> web.Response:
-    """Put a film on `input`."""
+    """Follow a film from now on. To push it again is harmless, and completes what is known of it."""
     pushed = await read_json(request, PushFilm)
     try:
         key = submission(pushed).film_id
@@ -45,7 +45,7 @@ async def push_film(request: web.Request) -> web.Response:
 
 
 async def push_celebrity(request: web.Request) -> web.Response:
-    """Put a film person on `input`."""
+    """Follow a film person from now on. To push them again is harmless."""
     pushed = await read_json(request, PushCelebrity)
     try:
         key = celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)

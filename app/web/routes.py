@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.storage.paging import Page
-from app.storage.views import FilmRow, HistoryPoint
 from app.web import events, films, models, overview, push, reference, shapes, status
 from app.web.openapi import Parameter, Route
 from app.web.probes import Readiness
@@ -38,14 +36,14 @@ def _limit(default: int, most: int) -> Parameter:
 
 
 ROUTES: Final = (
-    Route("GET", "/films", films.list_films, "List films", "films", Page[FilmRow], also=(HTML,),
+    Route("GET", "/films", films.list_films, "List films", "films", shapes.FilmPage, also=(HTML,),
           parameters=(SEARCH, SORT, _limit(films.DEFAULT_LIMIT, films.MOST_FILMS), CURSOR), problems=(400, 503)),
     Route("POST", "/films", push.push_film, "Push a film", "films", Accepted, status=202, body=PushFilm),
     Route("GET", "/films/{id}", films.get_film, "Show a film", "films", shapes.FilmDocument, also=(HTML,),
           parameters=(FILM_ID,), problems=(404, 503)),
     Route("GET", "/films/{id}/prediction", films.get_prediction, "Show a film's prediction", "films",
           shapes.LatestPrediction, parameters=(FILM_ID,), problems=(404, 503)),
-    Route("GET", "/films/{id}/history", films.get_history, "Show a film's history", "films", Page[HistoryPoint],
+    Route("GET", "/films/{id}/history", films.get_history, "Show a film's history", "films", shapes.HistoryPage,
           parameters=(FILM_ID, _limit(200, films.MOST_FILMS), CURSOR, ORDER), problems=(400, 404, 503)),
     Route("GET", "/films/{id}/similar", films.get_similar, "Show films like this one", "films", shapes.Neighbours,
           parameters=(FILM_ID, _limit(10, films.MOST_SIMILAR)), problems=(400, 404, 503)),

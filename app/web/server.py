@@ -111,23 +111,33 @@ class WebService(Service):  # type: ignore[misc]
         while not self.should_stop:
             await self.sleep(BEAT_SECONDS)
             try:
-                await self.beat()
+                self.beat()
             except Exception:
                 log.exception("web: a beat of the dashboard failed")
 
-    async def beat(self) -> None:
-        """Take the pulse, and tell those who watch what happens."""
+    def beat(self) -> None:
+        """Take the pulse and tell it to those who watch."""
         site = self.site
         site.pulse.beat(site.engine.spots())
         site.bus.publish("pulse", {"stages": site.pulse.stages, "gate_open": self.worker.gate_open}, remember=False)
-        if not site.bus.watched or not self.worker.prepared:
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _watch(self) -> None:
+        # Beside the pulse, which must not wait for a broker that does not answer.
+        while not self.should_stop:
+            await self.sleep(BEAT_SECONDS)
+            try:
+                await self.look()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.debug("web: nothing to show, the broker does not answer: %r", error)
+
+    async def look(self) -> None:
+        """Tell those who watch the newest films, predictions and dead letters; ask no broker where nobody does."""
+        if not self.site.bus.watched or not self.worker.prepared:
             await self._tail.close()
             return
-        try:
-            for kind, shown in await self._tail.look():
-                site.bus.publish(kind, shown)
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.debug("web: nothing to show, the broker does not answer: %r", error)
+        for kind, shown in await self._tail.look():
+            self.site.bus.publish(kind, shown)
 
 
 def _local_facts(lookups: Lookups, film: FilmRow) -> Facts | None:

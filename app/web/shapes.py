@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from app.storage.views import FilmRow, Mood, RatingView, SourceSummary
+from app.storage.views import FilmRow, HistoryPoint, Mood, RatingView, SourceSummary
 from schemas.entities import Prediction
+
+
+class FilmPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some films, and the cursor of the page after them."""
+
+    items: list[FilmRow]
+    next: str | None = None
+
+
+class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a film's ratings with their predictions, and the cursor of the page after them."""
+
+    items: list[HistoryPoint]
+    next: str | None = None
 
 
 class FilmDocument(FilmRow, frozen=True, kw_only=True):

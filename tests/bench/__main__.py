@@ -28,6 +28,8 @@ PARTS: Final = {
     "micro": "microseconds of each step in memory",
 }
 NEEDS_NO_SERVERS: Final = {"micro"}
+IS_EMBEDDED: Final = {"rebuild"}
+"""An archive is only ever put back on the embedded broker."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +92,7 @@ async def _run(names: Sequence[str], options: Options, report: Report) -> None:
             continue
         folder = options.scratch / name
         folder.mkdir()
-        async with Rig(folder) as rig:
+        async with Rig(folder, embedded=name in IS_EMBEDDED) as rig:
             await module.run(rig, options, report)
 
 

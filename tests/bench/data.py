@@ -19,7 +19,7 @@ import numpy as np
 from agents.clean import clean_rating
 from agents.messages import Message
 from app.delivery.guard import outgoing
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Outgoing, partition_of
 from schemas.entities import FilmFacts, FilmTally, SeenRating
 from schemas.envelope import Envelope
 from schemas.events import RatingCleaned, RatingObserved
@@ -29,6 +29,8 @@ FILMS = 9_066
 """Films in MovieLens (latest-small, 2016), which the made ratings have too."""
 USERS = 671
 BEST = 5.0
+FIRST_STAMP = 1_700_000_000_000
+"""When the first rating entered the log, in milliseconds since 1970; each later one comes a millisecond after."""
 
 
 class Rating(NamedTuple):
@@ -108,9 +110,7 @@ def observed(ratings: Iterator[Rating]) -> Iterator[RatingObserved]:
 
 def source_records(ratings: Ratings, count: int | None = None) -> list[Outgoing]:
     """What is put on `ratings`: bare JSON under the film's id, as any Kafka client would send it."""
-    return [
-        Outgoing(record.topic, record.key.encode(), _slim(record), []) for record in observed(ratings.read(count))
-    ]
+    return [Outgoing(record.topic, record.key.encode(), _slim(record), []) for record in observed(ratings.read(count))]
 
 
 def _slim(record: RatingObserved) -> bytes:
@@ -119,20 +119,27 @@ def _slim(record: RatingObserved) -> bytes:
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
 
 
-def cleaned(ratings: Ratings, count: int | None = None) -> list[tuple[RatingCleaned, Outgoing]]:
+def lane(record: Outgoing, partitions: int) -> int:
+    """The partition that a record belongs in."""
+    return partition_of(record.key, partitions)
+
+
+def cleaned(ratings: Ratings, count: int | None = None, partitions: int = 1) -> list[tuple[RatingCleaned, Outgoing]]:
     """The training records of these ratings with what stands on `training-ratings`, as the clean stage makes them."""
-    return asyncio.run(_clean(list(observed(ratings.read(count)))))
+    return asyncio.run(_clean(list(observed(ratings.read(count))), partitions))
 
 
-async def _clean(ratings: Sequence[RatingObserved]) -> list[tuple[RatingCleaned, Outgoing]]:
+async def _clean(ratings: Sequence[RatingObserved], partitions: int) -> list[tuple[RatingCleaned, Outgoing]]:
     seen: dict[str, SeenRating] = {}
     tallies: dict[str, FilmTally] = {}
     facts: dict[str, FilmFacts] = {}
     made: list[tuple[RatingCleaned, Outgoing]] = []
-    for offset, rating in enumerate(ratings):
-        position = position_id(rating.topic, 0, offset)
-        stamp = 1_700_000_000_000 + offset
-        message = Message(rating, Envelope(position, position), rating.topic, 0, offset, stamp)
+    ends = [0] * partitions
+    for stamp, rating in enumerate(ratings, FIRST_STAMP):
+        partition = partition_of(rating.key.encode(), partitions)
+        offset, ends[partition] = ends[partition], ends[partition] + 1
+        position = position_id(rating.topic, partition, offset)
+        message = Message(rating, Envelope(position, position), rating.topic, partition, offset, stamp)
         n = 0
         async for record in clean_rating(message, seen, tallies, facts):
             if isinstance(record, RatingCleaned):

@@ -1,9 +1,9 @@
-"""How far the projections have come, read from their marks on the changelogs: exact, and free for the worker."""
+"""How far stages have come, read from their marks on the changelogs: exact, and free for the worker."""
 
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -11,27 +11,38 @@ from app.delivery.table import MARK_PREFIX
 from schemas.events import RatingCleaned, RatingPredicted
 from tests.bench.queues import STALL_SECONDS, Stalled
 
-_STAGES: Final = {"project-ratings": RatingCleaned.topic, "project-predictions": RatingPredicted.topic}
-
 
 async def projected(bootstrap: str, app: str, partitions: int, goal: int) -> None:
     """Return once `goal` ratings and their predictions are in the database. Raises Stalled."""
-    counts = {"project-ratings": 1, "project-predictions": partitions}
+    tables = {"project-ratings": (RatingCleaned.topic, 1), "project-predictions": (RatingPredicted.topic, partitions)}
+    await applied(bootstrap, app, tables, goal)
+
+
+async def applied(bootstrap: str, app: str, tables: Mapping[str, tuple[str, int]], goal: int) -> None:
+    """Return once the tables have `goal` records of their source topic, given with its partitions, behind them.
+
+    Raises Stalled.
+    """
     places = {
-        TopicPartition(f"{app}-{stage}-changelog", n): stage for stage, count in counts.items() for n in range(count)
+        TopicPartition(f"{app}-{name}-changelog", n): f"{MARK_PREFIX}{topic}".encode()
+        for name, (topic, count) in tables.items()
+        for n in range(count)
     }
-    applied: dict[TopicPartition, int] = dict.fromkeys(places, 0)
+    ends: dict[TopicPartition, int] = dict.fromkeys(places, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     moved = time.monotonic()
     try:
         consumer.assign(list(places))
-        while any(sum(applied[p] for p, s in places.items() if s == stage) < goal for stage in counts):
+        while any(_behind(ends, f"{app}-{name}-changelog") < goal for name in tables):
             for place, records in (await consumer.getmany(timeout_ms=100)).items():
-                mark = f"{MARK_PREFIX}{_STAGES[places[place]]}".encode()
-                applied[place] = max([applied[place], *(int(r.value) + 1 for r in records if r.key == mark)])
+                ends[place] = max([ends[place], *(int(r.value) + 1 for r in records if r.key == places[place])])
                 moved = time.monotonic()
             if time.monotonic() - moved > STALL_SECONDS:
-                raise Stalled(f"the projections stopped at {sorted(applied.values())} of {goal:,}")
+                raise Stalled(f"the tables stopped at {sorted(ends.values())} of {goal:,}")
     finally:
         await consumer.stop()
+
+
+def _behind(ends: Mapping[TopicPartition, int], topic: str) -> int:
+    return sum(end for place, end in ends.items() if place.topic == topic)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.delivery.producer import Outgoing
-
 from schemas.events import RatingCleaned, RatingObserved, RatingPredicted
 from tests.bench import data
 from tests.bench.marks import projected
@@ -132,13 +131,11 @@ async def _whole_path(bench: Bench, count: int) -> None:
         await projected(rig.bootstrap, rig.name, count, len(bench.source))
         caught_up = Moment.now(worker.pid, last.counted, rig.server_cpu())
         bench.note(whole(count) + PROJECTED, Cost.between(first, caught_up))
-        # Everything was measured, and a graceful end takes seconds; but it is what writes a profile.
-        await (worker.kill9() if bench.options.profile is None else worker.stop())
+        # Everything was measured, and a graceful end takes seconds.
+        await worker.kill9()
 
 
-async def _peer(
-    bench: Bench, name: str, count: int, records: Sequence[Outgoing], module: str, *arguments: str
-) -> None:
+async def _peer(bench: Bench, name: str, count: int, records: Sequence[Outgoing], module: str, *arguments: str) -> None:
     rig = bench.rig
     directory = await rig.fresh()
     await _prepare(rig, count, records)
@@ -156,9 +153,7 @@ async def _prepare(rig: Rig, count: int, records: Sequence[Outgoing]) -> None:
 
 async def _model(bench: Bench) -> None:
     arguments = ("-m", "tests.bench.peers.model_alone", str(bench.options.ratings.path), str(len(bench.training)))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=ROOT
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
     output, _ = await process.communicate()
     if process.returncode:
         raise RuntimeError("the model alone failed, see above")

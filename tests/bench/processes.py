@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ class Measured:
         self, name: str, directory: Path, arguments: Iterable[str], environ: Mapping[str, str] | None = None
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        arguments = list(arguments)
+        self._sampled = "tests.bench.sampled_worker" in arguments
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MARQUEE_")}
         environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environ or {})}
         # A shell enters the folder, so that no settings file of the caller's is read.
@@ -45,6 +48,16 @@ class Measured:
         if pid is None:
             raise RuntimeError(f"{self._child.name} ended: {self._child.last_words()}")
         return pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._child.running
+
+    def toggle_samples(self) -> None:
+        """Tell a sampled process that what counts begins or ends now; others are left alone."""
+        if self._sampled:
+            os.kill(self.pid, signal.SIGRTMIN)
 
     def start(self) -> None:
         """Start it, again after `kill9`."""

@@ -108,9 +108,12 @@ async def first_and_last(
                 each(found)
         pid = process.pid
         if found and first is None:
+            process.toggle_samples()
             first = Moment.now(pid, found, servers())
         if first is not None and found >= goal:
-            return first, Moment.now(pid, found, servers())
+            last = Moment.now(pid, found, servers())
+            process.toggle_samples()
+            return first, last
         if time.monotonic() - moved > limit:
             progress(f"no progress: {process.log()[-2000:]}")
             raise Stalled(f"stopped at {best:,} of {goal:,}")

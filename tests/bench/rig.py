@@ -24,8 +24,9 @@ from tests.kafka_server import VERSION, KafkaMissingError, KafkaServer
 class Rig:
     """One broker and one database for a whole run; every measurement begins with no topics and a new database."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, embedded: bool = False) -> None:
         self.directory = directory
+        self._embedded = embedded
         self.note = f"broker: Apache Kafka {VERSION}, one node; MongoDB: nx-27017, as in embedded mode"
         self._kafka: KafkaServer | None = None
         self._tansu: Broker | None = None
@@ -33,11 +34,10 @@ class Rig:
         self._runs = 0
 
     async def __aenter__(self) -> Self:
-        try:
-            self._kafka = KafkaServer(self.directory / "kafka")
-            await self._kafka.start()
-        except KafkaMissingError as missing:
-            self.note = f"NO APACHE KAFKA ({missing}): measured on the embedded broker instead; MongoDB: nx-27017"
+        if self._embedded:
+            self.note = "broker: the embedded one; MongoDB: nx-27017"
+        else:
+            await self._start_kafka()
         ports = PortBook(self.directory / "ports.json")
         self._mongo = await start_server(Mongo, self.directory / "mongo", ports, Mongo.name)
         return self
@@ -50,6 +50,13 @@ class Rig:
         for server in (self._mongo, self._tansu):
             if server is not None:
                 await server.child.stop()
+
+    async def _start_kafka(self) -> None:
+        try:
+            self._kafka = KafkaServer(self.directory / "kafka")
+            await self._kafka.start()
+        except KafkaMissingError as missing:
+            self.note = f"NO APACHE KAFKA ({missing}): measured on the embedded broker instead; MongoDB: nx-27017"
 
     @property
     def is_kafka(self) -> bool:
@@ -146,7 +153,7 @@ async def _delete_topics(bootstrap: str) -> None:
         if old:
             await admin.delete_topics(old)
         # A topic can only be made again once the old one is gone from the metadata.
-        while set(old) & set(await admin.list_topics()):
+        while set(old) & set(await admin.list_topics()):  # noqa: ASYNC110  the broker tells nobody
             await asyncio.sleep(0.1)
     finally:
         with suppress(KafkaError):

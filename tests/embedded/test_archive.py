@@ -239,6 +239,11 @@ async def test_an_archive_of_another_log_is_not_continued(log: Log, tmp_path: Pa
     await create(log, **{topic: 1})
     with pytest.raises(ArchiveDivergedError, match="restore the archive first"):
         await Archiver(log.bootstrap, tmp_path, [topic]).run()
+    refused = Archiver(log.bootstrap, tmp_path, [topic])
+    run = asyncio.create_task(refused.run())
+    with pytest.raises(ArchiveError, match="ended before it could follow"):
+        await refused.following()
+    await asyncio.gather(run, return_exceptions=True)
     await produce(log, topic, 1, range(1000, 1030))
     with pytest.raises(ArchiveDivergedError, match="is not the record that was archived"):
         await Archiver(log.bootstrap, tmp_path, [topic]).run()

@@ -26,7 +26,7 @@ def film(film_id: str = FILM, title: str | None = None, **fields: Any) -> Messag
 
 def rating(offset: int, record: str = "u1", score: float = 8.0, **fields: Any) -> Message[RatingCleaned]:
     """The rating that stands at `offset` of its partition of `ratings`."""
-    base = {
+    base: dict[str, Any] = {
         "film_id": FILM,
         "source": "movielens",
         "kind": "single",
@@ -41,7 +41,7 @@ def rating(offset: int, record: str = "u1", score: float = 8.0, **fields: Any) -
 
 def prediction(offset: int, n: int, predicted: float = 7.0, **fields: Any) -> Message[RatingPredicted]:
     """What was said after the rating at `offset`."""
-    base = {"film_id": FILM, "cause_id": f"ratings-0-{offset}", "current_mean": 8.0} | fields
+    base: dict[str, Any] = {"film_id": FILM, "cause_id": f"ratings-0-{offset}", "current_mean": 8.0} | fields
     said = RatingPredicted(
         event_id=f"p-{base['film_id']}-{offset}",
         predicted=predicted,
@@ -55,7 +55,7 @@ def prediction(offset: int, n: int, predicted: float = 7.0, **fields: Any) -> Me
 
 
 def review(offset: int, record: str = "r1", text: str = "A fine film.", **fields: Any) -> Message[ReviewCleaned]:
-    base = {"film_id": FILM, "source": "guardian", "cause_id": f"reviews-0-{offset}"} | fields
+    base: dict[str, Any] = {"film_id": FILM, "source": "guardian", "cause_id": f"reviews-0-{offset}"} | fields
     cleaned = ReviewCleaned(
         source_record_id=record, text=text, partition=0, offset=offset, received_at=rfc3339(START + offset), **base
     )
@@ -63,7 +63,7 @@ def review(offset: int, record: str = "r1", text: str = "A fine film.", **fields
 
 
 def sentiment(offset: int, positive: float, record: str = "r1", **fields: Any) -> Message[SentimentPredicted]:
-    base = {"film_id": FILM, "cause_id": f"reviews-0-{offset}"} | fields
+    base: dict[str, Any] = {"film_id": FILM, "cause_id": f"reviews-0-{offset}"} | fields
     read = SentimentPredicted(
         event_id=f"s-{offset}",
         source_record_id=record,

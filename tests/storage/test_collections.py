@@ -56,7 +56,7 @@ async def test_nothing_to_write_is_nothing_to_do(things: Collection) -> None:
 
 
 async def test_numbers_texts_and_nested_values_come_back_as_they_went_in(things: Collection) -> None:
-    document = {
+    document: dict[str, Any] = {
         "_id": joined("tmdb:movie/1", 'it\'s "q" %|', "é\n"),
         "int": 2**53 + 1,
         "float": 0.1 + 0.2,
@@ -120,7 +120,7 @@ async def test_what_is_removed_is_gone_and_what_is_cleared_is_empty(things: Coll
 
 
 async def test_a_document_in_hand_is_not_the_one_that_is_kept(things: Collection) -> None:
-    mine = {"_id": "a", "n": 1, "facts": {"x": 1}}
+    mine: dict[str, Any] = {"_id": "a", "n": 1, "facts": {"x": 1}}
     await things.replace([mine], "n")
     mine["facts"]["x"] = 2
     (found,) = await things.get(["a"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from app.storage.store import Store
-from schemas.base import Record
 from schemas.entities import Prediction
 from tests.storage.events import FILM, film, message, prediction, rating, review, sentiment
 
@@ -162,15 +161,14 @@ async def test_records_of_the_same_name_at_two_films_or_sources_are_two_ratings(
 
 
 async def test_documents_hold_neither_places_on_derived_topics_nor_times_of_writing(store: Store) -> None:
-    first: list[Record] = [film(title="A").data, prediction(0, 1).data, rating(0).data, review(0).data]
     dumps = []
     for place in (3, 77):
         await store.clear_projections()
         put = store.projections
-        await put.put_films([message(first[0], place)])  # type: ignore[list-item]
-        await put.put_predictions([message(first[1], place)])  # type: ignore[list-item]
-        await put.put_ratings([message(first[2], place)])  # type: ignore[list-item]
-        await put.put_reviews([message(first[3], place)])  # type: ignore[list-item]
+        await put.put_films([message(film(title="A").data, place)])
+        await put.put_predictions([message(prediction(0, 1).data, place)])
+        await put.put_ratings([message(rating(0).data, place)])
+        await put.put_reviews([message(review(0).data, place)])
         dumps.append([await store.documents[name].find({}) for name in ("films", "predictions", "ratings", "reviews")])
     assert dumps[0] == dumps[1]
     assert all(dumps[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -59,3 +60,11 @@ async def start() -> AsyncIterator[Start]:
 async def running(start: Start) -> Running:
     """One web service of a worker that owns everything."""
     return await start()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

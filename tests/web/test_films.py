@@ -41,7 +41,8 @@ async def test_films_are_listed_searched_sorted_and_paged(stocked: Running) -> N
 
 
 @pytest.mark.parametrize(
-    "query", ["sort=colour", "limit=0", "limit=-1", "limit=2e3", "limit=99999999999", "limit=x", "cursor=%00", "cursor=e30"]
+    "query",
+    ["sort=colour", "limit=0", "limit=-1", "limit=2e3", "limit=99999999999", "limit=x", "cursor=%00", "cursor=e30"],
 )
 async def test_a_senseless_query_gets_400_with_what_is_allowed(stocked: Running, query: str) -> None:
     problem = await answer(stocked, f"/films?{query}", 400)

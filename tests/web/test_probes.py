@@ -56,7 +56,11 @@ async def test_mlflow_away_is_shown_and_changes_nothing(start: Start) -> None:
     running = await start(mlflow=False)
     status, body = await readiness(running)
     assert (status, body["ready"]) == (200, True)
-    assert body["checks"]["mlflow"] == {"ok": False, "needed": False, "detail": "ConnectionRefusedError: mlflow is away"}
+    assert body["checks"]["mlflow"] == {
+        "ok": False,
+        "needed": False,
+        "detail": "ConnectionRefusedError: mlflow is away",
+    }
 
 
 async def test_the_worker_lives_whatever_else_is_down(start: Start) -> None:

@@ -6,6 +6,8 @@ const state = document.querySelector("[data-connection]");
 const pause = document.querySelector("[data-pause]");
 let paused = false;
 let source = null;
+// Where this page was drawn, so that nothing is missed between then and the first event.
+let last = feed?.dataset.feed ?? "";
 
 function text(name, value) {
   return value === null || value === undefined ? "?" : `${value}${name}`;
@@ -54,12 +56,15 @@ function showLine(kind, data) {
 }
 
 function connect() {
-  source = new EventSource("/events");
+  source = new EventSource(`/events?after=${encodeURIComponent(last)}`);
   source.addEventListener("open", () => tell("live"));
   source.addEventListener("error", () => tell("connection lost, trying again"));
   source.addEventListener("pulse", (event) => showPulse(JSON.parse(event.data)));
   for (const kind of Object.keys(sentences)) {
-    source.addEventListener(kind, (event) => showLine(kind, JSON.parse(event.data)));
+    source.addEventListener(kind, (event) => {
+      last = event.lastEventId;
+      showLine(kind, JSON.parse(event.data));
+    });
   }
 }
 

@@ -1,6 +1,7 @@
-"""Marquee's learner service without the stages, training-ratings -> rating-predictions; arguments: broker, group, folder.
+"""Marquee's learner service without the stages; arguments: broker, group, folder.
 
-The service, producer and snapshots are the worker's own; only the pointers to snapshots lie in memory.
+It reads training-ratings and writes rating-predictions. Service, producer and snapshots are the worker's own; only
+the pointers to the snapshots lie in memory.
 """
 
 from __future__ import annotations

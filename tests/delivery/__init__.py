@@ -1,0 +1,1 @@
+"""How events are carried, without a broker."""

@@ -1,0 +1,228 @@
+"""The gate: no source event is read between losing a partition and a finished seek."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import faust
+import pytest
+from faust.types import TP
+
+from app.delivery import transport
+
+SOURCE, CHANGELOG = TP("ratings", 0), TP("offline-counted-changelog", 0)
+
+
+class Driver:
+    """The thread that talks to the broker, with a script instead of a broker."""
+
+    def __init__(self) -> None:
+        self.assigned = {SOURCE, CHANGELOG}
+        self.committed: dict[TP, int | None] = {SOURCE: 7}
+        self.asked: list[Any] = []
+        self.rewound: list[Any] = []
+        self.holds = asyncio.Event()
+        self.holds.set()
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    async def getmany(self, partitions: Any, timeout: float) -> dict[TP, list[str]]:
+        self.asked.append(partitions)
+        await self.holds.wait()
+        return {tp: ["record"] for tp in partitions}
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        await self.holds.wait()
+        return {tp: offset for tp, offset in self.committed.items() if tp in self.assigned}
+
+    async def seek_to_beginning(self, *partitions: Any) -> None:
+        self.rewound += partitions
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
+@pytest.fixture
+def consumer(offline: Any, driver: Driver) -> Any:
+    """Marquee's consumer after an assignment, with its table still to be recovered."""
+    offline.Table("counted", key_type=bytes, value_type=bytes, partitions=1)
+    offline.rebalancing = False
+    found = offline.consumer
+    found._thread = driver
+    assert found._is_changelog_tp(CHANGELOG)
+    return found
+
+
+async def read(consumer: Any, *partitions: TP) -> set[TP]:
+    return set(await consumer._getmany(set(partitions), timeout=0.1))
+
+
+async def open_gate(consumer: Any) -> None:
+    """What Faust does at the end of recovery."""
+    consumer.resume_partitions({SOURCE})
+    await consumer.perform_seek()
+    consumer.resume_flow()
+
+
+async def test_before_the_first_seek_only_changelogs_are_read(consumer: Any) -> None:
+    consumer.resume_flow()
+    assert await read(consumer, SOURCE, CHANGELOG) == {CHANGELOG}
+    assert not consumer.gate_open
+
+
+async def test_sources_are_read_after_the_seek(consumer: Any) -> None:
+    await open_gate(consumer)
+    assert await read(consumer, SOURCE, CHANGELOG) == {SOURCE, CHANGELOG}
+    assert consumer.gate_open
+
+
+async def test_resumed_sources_are_not_read_before_their_seek_has_finished(consumer: Any, driver: Driver) -> None:
+    consumer.resume_flow()
+    consumer.resume_partitions({SOURCE})
+    driver.holds.clear()
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    reading = asyncio.create_task(read(consumer, SOURCE))
+    await asyncio.sleep(0.01)
+    assert driver.asked == []
+    driver.holds.set()
+    await seeking
+    assert await reading == set()
+
+
+async def test_a_flow_that_is_resumed_without_a_seek_leaves_the_gate_shut(consumer: Any) -> None:
+    consumer.resume_partitions({SOURCE})
+    consumer.resume_flow()
+    assert await read(consumer, SOURCE) == set()
+
+
+async def test_the_seek_of_a_fetch_that_came_back_late_does_not_open_the_gate(consumer: Any) -> None:
+    await open_gate(consumer)
+    consumer.stop_flow()
+    await consumer.perform_seek()
+    # Recovery lets the changelogs flow before the sources are due.
+    consumer.resume_flow()
+    assert not consumer.gate_open
+    assert await read(consumer, SOURCE, CHANGELOG) == {CHANGELOG}
+
+
+async def test_what_was_fetched_while_the_partition_was_lost_is_dropped(consumer: Any, driver: Driver) -> None:
+    await open_gate(consumer)
+    driver.holds.clear()
+    reading = asyncio.create_task(read(consumer, SOURCE, CHANGELOG))
+    await asyncio.sleep(0)
+    consumer.stop_flow()
+    driver.holds.set()
+    assert await reading == {CHANGELOG}
+
+
+async def test_a_seek_that_a_new_rebalance_overtook_does_not_count(consumer: Any, driver: Driver) -> None:
+    consumer.resume_partitions({SOURCE})
+    driver.holds.clear()
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    consumer.stop_flow()
+    driver.holds.set()
+    await seeking
+    consumer.resume_flow()
+    assert not consumer.gate_open
+
+
+async def test_the_driver_is_never_asked_for_no_partition_which_would_mean_all(consumer: Any, driver: Driver) -> None:
+    assert await read(consumer, SOURCE) == set()
+    assert driver.asked == []
+
+
+@pytest.mark.parametrize("committed", [None, 0])
+async def test_a_group_that_committed_nothing_starts_at_the_beginning(
+    consumer: Any, driver: Driver, committed: int | None
+) -> None:
+    driver.committed = {SOURCE: committed}
+    await open_gate(consumer)
+    assert [(tp.topic, tp.partition) for tp in driver.rewound] == [SOURCE]
+
+
+async def test_a_group_that_committed_something_is_not_rewound(consumer: Any, driver: Driver) -> None:
+    await open_gate(consumer)
+    assert driver.rewound == []
+
+
+async def test_a_worker_without_partitions_counts_as_open_until_it_gets_some(
+    consumer: Any, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.assigned = set()
+    consumer.resume_partitions(set())
+    consumer.resume_flow()
+    assert consumer.gate_open
+    monkeypatch.setattr(transport.driver.Consumer, "on_partitions_assigned", _nothing)
+    driver.assigned = {SOURCE}
+    await consumer.on_partitions_assigned({SOURCE}, 2)
+    assert not consumer.gate_open
+    assert await read(consumer, SOURCE) == set()
+
+
+async def _nothing(*_: Any) -> None:
+    return None
+
+
+async def test_a_shut_gate_raises_the_alarm_only_where_nothing_explains_it(
+    consumer: Any, offline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer.resume_partitions({SOURCE})
+    consumer.resume_flow()
+    assert not consumer.gate_stuck
+    monkeypatch.setattr(transport, "GATE_ALARM_SECONDS", -1.0)
+    assert consumer.gate_stuck
+    offline.in_recovery = True
+    assert not consumer.gate_stuck
+    offline.in_recovery = False
+    await open_gate(consumer)
+    assert not consumer.gate_stuck
+
+
+async def test_a_message_is_delivered_at_once_where_nothing_can_block_it(consumer: Any, offline: Any) -> None:
+    offline.flow_control.resume()
+    consumer.resume_flow()
+    tasks_before = len(asyncio.all_tasks())
+    delivered: list[str] = []
+
+    async def on_message() -> None:
+        delivered.append("m")
+        assert len(asyncio.all_tasks()) == tasks_before
+
+    await consumer.wait_first(on_message(), consumer.suspend_flow.wait())
+    assert delivered == ["m"]
+
+
+async def test_a_blocked_delivery_gives_way_to_a_rebalance(consumer: Any, offline: Any) -> None:
+    offline.flow_control.suspend()
+    never = asyncio.Event()
+
+    async def on_message() -> None:
+        await never.wait()
+
+    waiting = asyncio.create_task(consumer.wait_first(on_message(), consumer.suspend_flow.wait()))
+    await asyncio.sleep(0)
+    consumer.stop_flow()
+    await asyncio.wait_for(waiting, 10)
+
+
+def test_another_version_of_faust_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport.assert_supported()
+    monkeypatch.setattr(faust, "__version__", "0.16.0")
+    with pytest.raises(RuntimeError, match=r"0\.15\.3 is needed, 0\.16\.0 is installed"):
+        transport.assert_supported()
+
+
+def test_faust_without_its_compiled_streams_is_refused() -> None:
+    code = "from app.delivery.transport import assert_supported; assert_supported()"
+    env = {"NO_CYTHON": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "unset NO_CYTHON" in done.stderr

@@ -1,0 +1,1 @@
+"""What is learnt, without a broker: estimators, learners, snapshots and evaluation."""
