@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import math
 import zlib
 from array import array
@@ -12,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -132,10 +132,11 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
     Raises UnreadableFile where the packing is damaged, and OSError.
     """
-    opened = partial(gzip.open, path, "rt") if path.suffix == ".gz" else path.open
     try:
-        with opened(encoding="utf-8-sig", errors="replace", newline="") as file:
-            yield file
+        with path.open("rb") as raw:
+            unpacked = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            with io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="replace", newline="") as file:
+                yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFile(f"the gzip file is damaged: {error}") from error
 

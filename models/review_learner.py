@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -60,11 +60,12 @@ class ReviewLearner:
             return None
         self._marks[record.partition] = record.offset
         self.lessons += 1
-        x = {"text": record.text}
-        positive = self._classifier.predict_proba_one(x)[True]
+        model: Any = self._classifier
+        terms = model.read({"text": record.text})
+        positive = model.positive(terms)
         if record.positive is not None:
             self._scores.add(positive, record.positive)
-            self._classifier.learn_one(x, record.positive)
+            model.teach(terms, record.positive)
         return SentimentPredicted(
             event_id=derived_id(record.cause_id, "sentiment"),
             cause_id=record.cause_id,

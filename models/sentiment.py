@@ -46,13 +46,31 @@ class SentimentClassifier(base.Classifier):
         self.tfidf: Any = feature_extraction.TFIDF()
         self.logistic: Any = linear_model.LogisticRegression(optim.SGD(lr))
 
+    def read(self, x: Mapping[Any, Any]) -> tuple[str, dict[Any, int]]:
+        """The text, and its words and pairs counted: what `positive` and `teach` take, so that it is done once."""
+        text = _text(x)
+        return text, self.bag.transform_one(text)
+
+    def positive(self, terms: tuple[str, dict[Any, int]]) -> float:
+        """How likely a review that was read is a favourable one."""
+        regressed: float = self.logistic.predict_proba_one(self.tfidf.transform_one(terms[0]))[True]
+        return (self.naive_bayes_probability(terms[1]) + regressed) / 2
+
+    def teach(self, terms: tuple[str, dict[Any, int]], label: bool) -> None:
+        """Learn that a review that was read was favourable (True) or not."""
+        self.naive_bayes.learn_one(terms[1], label)
+        self.tfidf.learn_one(terms[0])
+        self.logistic.learn_one(self.tfidf.transform_one(terms[0]), label)
+        if len(self.naive_bayes.feature_counts) > self.most_terms:
+            self._forget()
+
     def predict_proba_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Any, float]:
         """Probabilities of False (unfavourable) and True; even before the first lesson."""
-        text = _text(x)
-        bayes = self.naive_bayes_probability(self.bag.transform_one(text))
-        regressed = self.logistic.predict_proba_one(self.tfidf.transform_one(text))[True]
-        positive = (bayes + regressed) / 2
-        return {False: 1.0 - positive, True: positive}
+        return _both(self.positive(self.read(x)))
+
+    def learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
+        """Learn that the review was favourable (True) or not."""
+        self.teach(self.read(x), bool(y))
 
     def naive_bayes_probability(self, terms: Mapping[Any, int]) -> float:
         """What `self.naive_bayes` says of True, from its own tables but without a pass for each class."""
@@ -69,15 +87,6 @@ class SentimentClassifier(base.Classifier):
             if known is not None:
                 odds += times * math.log((known.get(True, 0) + alpha) / (known.get(False, 0) + alpha))
         return _sigmoid(odds)
-
-    def learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
-        """Learn that the review was favourable (True) or not."""
-        text, label = _text(x), bool(y)
-        self.naive_bayes.learn_one(self.bag.transform_one(text), label)
-        self.tfidf.learn_one(text)
-        self.logistic.learn_one(self.tfidf.transform_one(text), label)
-        if len(self.naive_bayes.feature_counts) > self.most_terms:
-            self._forget()
 
     def _forget(self) -> None:
         counts = self.naive_bayes.feature_counts
@@ -140,15 +149,14 @@ class HashedSentimentClassifier(base.Classifier):
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"bits": 10}
 
-    def predict_proba_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Any, float]:
-        """Probabilities of False (unfavourable) and True; even before the first lesson."""
-        positive = self._probability(self._terms(x))
-        return {False: 1.0 - positive, True: positive}
+    def positive(self, terms: dict[int, float]) -> float:
+        """How likely a review that was read is a favourable one."""
+        weights = self.weights
+        return _sigmoid(sum(weights[place] * value for place, value in terms.items()))
 
-    def learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
-        """Learn that the review was favourable (True) or not."""
-        terms = self._terms(x)
-        miss = self._probability(terms) - bool(y)
+    def teach(self, terms: dict[int, float], label: bool) -> None:
+        """Learn that a review that was read was favourable (True) or not."""
+        miss = self.positive(terms) - label
         weights, squares, lr = self.weights, self.squares, self.lr
         for place, value in terms.items():
             gradient = miss * value
@@ -157,13 +165,16 @@ class HashedSentimentClassifier(base.Classifier):
                 squares[place] = square
                 weights[place] -= lr * gradient / math.sqrt(square)
 
-    def _probability(self, terms: dict[int, float]) -> float:
-        weights = self.weights
-        odds = sum(weights[place] * value for place, value in terms.items())
-        return _sigmoid(odds)
+    def predict_proba_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Any, float]:
+        """Probabilities of False (unfavourable) and True; even before the first lesson."""
+        return _both(self.positive(self.read(x)))
 
-    def _terms(self, x: Mapping[Any, Any]) -> dict[int, float]:
-        """Places and values; the values of a text have length 1, whatever its own."""
+    def learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
+        """Learn that the review was favourable (True) or not."""
+        self.teach(self.read(x), bool(y))
+
+    def read(self, x: Mapping[Any, Any]) -> dict[int, float]:
+        """Places and values, for `positive` and `teach`; the values of a text have length 1, whatever its own."""
         size = 1 << self.bits
         words = [word.encode() for word in self._words.process_text(_text(x))]
         names = words + [first + b" " + second for first, second in pairwise(words)]
@@ -179,6 +190,10 @@ class HashedSentimentClassifier(base.Classifier):
 
 def _text(x: Mapping[Any, Any]) -> str:
     return str(x.get("text", ""))[:_LONGEST_TEXT]
+
+
+def _both(positive: float) -> dict[Any, float]:
+    return {False: 1.0 - positive, True: positive}
 
 
 def _sigmoid(odds: float) -> float:

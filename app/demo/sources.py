@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.connectors.movielens import title_and_year
 from schemas.events import FactsObserved
 from schemas.ids import film_id, normalised_title
 
@@ -80,7 +81,7 @@ def choose(folder: Path, films: int, seed: int) -> tuple[list[DemoFilm], int]:
     for row in rows:
         if counts[row["movieId"]] >= LEAST_RATINGS and row["title"] and row["movieId"] not in known:
             year = int(float(row["year"])) if row["year"] else None
-            known[row["movieId"]] = DemoFilm(row["movieId"], row["title"], year, row["genres"])
+            known[row["movieId"]] = DemoFilm(row["movieId"], _title(row["title"]), year, row["genres"])
     picked = random.Random(seed).sample(sorted(known), min(films, len(known)))
     chosen = {number: known[number] for number in picked}
     kept = 0
@@ -104,7 +105,7 @@ def imdb_facts(folder: Path, films: list[DemoFilm]) -> list[FactsObserved]:
     wanted = {(normalised_title(film.title), film.year): film for film in films}
     found: dict[str, list[FactsObserved]] = {}
     for row in _rows(folder / "imdb.csv"):
-        film = wanted.get((normalised_title(row["title"]), int(float(row["year"])) if row["year"] else None))
+        film = wanted.get((normalised_title(_title(row["title"])), int(float(row["year"])) if row["year"] else None))
         if film is not None:
             found.setdefault(film.film_id, []).append(
                 FactsObserved(
@@ -135,6 +136,11 @@ def write_config(data_dir: Path, folder: Path, films: list[DemoFilm]) -> Path:
     path = data_dir / "marquee.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _title(text: str) -> str:
+    """ "Matrix, The" as "The Matrix", which is how the connector reads it too."""
+    return title_and_year(text)[0] or text
 
 
 def _toml(text: str) -> str:

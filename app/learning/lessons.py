@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,11 +14,15 @@ from app.delivery.raw import Raw
 from app.observe import metrics
 from schemas.base import Record, Rejected
 
+log = logging.getLogger(__name__)
+
 
 class Learner(Protocol):
     """A model with everything that it has to remember; deterministic given the order of its records."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model's name."""
 
     def observe(self, record: Any) -> Record | None:
         """Predict for a record and learn what has become known; None for one that was applied before."""
@@ -67,7 +72,13 @@ class Lessons:
         except Rejected as error:
             metrics.DEAD_LETTERS.labels(self.spec.stage, "rejected").inc()
             return [dead_letter(raw, self.spec.stage, "rejected", error, 1)]
-        said = self.learner.observe(message.data)
+        try:
+            said = self.learner.observe(message.data)
+        except Exception as error:
+            # It would fail at this record after every restart; what it did to the state before, it does every time.
+            log.exception("%s: %s becomes a dead letter", self.spec.stage, raw.position)
+            metrics.DEAD_LETTERS.labels(self.spec.stage, "failed").inc()
+            return [dead_letter(raw, self.spec.stage, "failed", error, 1)]
         if said is None:
             metrics.DUPLICATES.labels(self.spec.stage).inc()
             return []

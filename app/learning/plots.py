@@ -24,5 +24,6 @@ def draw_curve(curve: Curve, path: Path, title: str) -> Path | None:
     axes.set(title=f"{title}: prequential error", xlabel="labels learnt", ylabel=curve.unit)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    FigureCanvasAgg(figure).print_png(str(path))
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png")
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,6 +25,8 @@ from schemas.commands import ControlModel
 log = logging.getLogger(__name__)
 
 POLL_MS: Final = 200
+RETRY_SECONDS: Final = 15.0
+"""After a snapshot that could not be recorded."""
 
 
 class LearnerService(Service):  # type: ignore[misc]
@@ -56,6 +59,7 @@ class LearnerService(Service):  # type: ignore[misc]
         self._clock = clock
         self._end: int | None = None
         self._saved_at = 0.0
+        self._retry_at = -math.inf
         self._unsaved = 0
         self._own = asyncio.Event()
         self._idle = asyncio.Event()
@@ -110,7 +114,10 @@ class LearnerService(Service):  # type: ignore[misc]
             return
         self._saved_at, self._unsaved = self._clock(), 0
         target = TopicPartition(self.spec.reads.topic, 0)
-        consumer = await self._open(target, lessons.applied + 1)
+        consumer = await self._open_patiently(target, lessons.applied + 1)
+        if consumer is None:
+            self.lessons = None
+            return
         try:
             while self.serving:
                 await self._step(consumer, target, lessons)
@@ -136,6 +143,16 @@ class LearnerService(Service):  # type: ignore[misc]
             return Lessons(self.spec, self.spec.load(found.state), found.applied_offset, self._reader)
         return None
 
+    async def _open_patiently(self, target: TopicPartition, start: int) -> AIOKafkaConsumer | None:
+        """A consumer at `start` once the broker answers; None where the model is taken away meanwhile."""
+        while self.serving:
+            try:
+                return await self._open(target, start)
+            except (KafkaError, OSError) as error:
+                log.warning("%s: waiting for the broker: %r", self.spec.name, error)
+                await self.sleep(1.0)
+        return None
+
     async def _open(self, target: TopicPartition, start: int) -> AIOKafkaConsumer:
         """A consumer of no group at `start`. Raises MustStopError where the log no longer has it."""
         consumer = AIOKafkaConsumer(
@@ -145,16 +162,19 @@ class LearnerService(Service):  # type: ignore[misc]
             max_poll_records=2000,
             fetch_max_wait_ms=100,
         )
-        await consumer.start()
-        consumer.assign([target])
-        beginning = (await consumer.beginning_offsets([target]))[target]
-        if beginning > start:
+        try:
+            await consumer.start()
+            consumer.assign([target])
+            beginning = (await consumer.beginning_offsets([target]))[target]
+            if beginning > start:
+                raise MustStopError(
+                    f"{target.topic} starts at {beginning}, but {self.spec.name} needs {start}: "
+                    f"restore the topic from the archive, or run `marquee rebuild --model {self.spec.name}`"
+                )
+            consumer.seek(target, start)
+        except BaseException:
             await consumer.stop()
-            raise MustStopError(
-                f"{target.topic} starts at {beginning}, but {self.spec.name} needs {start}: "
-                f"restore the topic from the archive, or run `marquee rebuild --model {self.spec.name}`"
-            )
-        consumer.seek(target, start)
+            raise
         return consumer
 
     async def _step(self, consumer: AIOKafkaConsumer, target: TopicPartition, lessons: Lessons) -> None:
@@ -181,16 +201,18 @@ class LearnerService(Service):  # type: ignore[misc]
             self._idle.set()
 
     async def _maybe_snapshot(self, lessons: Lessons) -> None:
-        due = self._snapshot_wanted or self._keeper.due(self._unsaved, self._clock() - self._saved_at)
-        if not self._unsaved or not due:
+        due = self._clock() >= self._retry_at and self._keeper.due(self._unsaved, self._clock() - self._saved_at)
+        if not self._unsaved or not (due or self._snapshot_wanted):
             return
+        self._snapshot_wanted = False
         try:
             await self._keeper.put(self.spec.name, self.spec.reads.topic, lessons.learner, lessons.applied)
         except Unavailable as error:
-            # Learning goes on; the next snapshot moves the pointer past this one.
+            # Learning goes on; what is unsaved stays due, but not at once: each try makes the model wait.
             log.warning("%s: snapshot at %d not recorded: %s", self.spec.name, lessons.applied, error)
-        self._saved_at, self._unsaved = self._clock(), 0
-        self._snapshot_wanted = False
+            self._retry_at = self._clock() + RETRY_SECONDS
+        else:
+            self._saved_at, self._unsaved = self._clock(), 0
 
 
 class Desk:

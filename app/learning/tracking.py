@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import tempfile
@@ -64,10 +65,9 @@ class TrackingService(Service):  # type: ignore[misc]
         if not self._settings.tracking_uri:
             return
         while not self.should_stop:
-            try:
-                await asyncio.wait_for(self._asked.wait(), self._settings.metrics_every)
-            except TimeoutError:
-                pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.metrics_every):
+                    await self._asked.wait()
             asked = self._asked.is_set()
             self._asked.clear()
             if not self.should_stop:
@@ -208,6 +208,7 @@ class RunLog:
             source=f"runs:/{run}/model",
             run_id=run,
             tags={"version": report.version, "skill": f"{report.skill:.6f}", "lessons": str(report.lessons)},
+            await_creation_for=None,
         )
         self._client.set_registered_model_alias(report.name, CHAMPION, made.version)
         log.info("%s: version %s is the champion (skill %.4f)", report.name, made.version, report.skill)

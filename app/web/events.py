@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from contextlib import suppress
 
 from aiohttp import web
 
+from app.web.bus import Watcher
 from app.web.problems import unavailable
 from app.web.site import SITE
-
-KEEP_ALIVE_SECONDS: Final = 15.0
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -24,12 +23,18 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     after = request.headers.get("Last-Event-ID") or request.query.get("after")
     with site.bus.watch(after) as watcher:
-        await response.write(b"retry: 2000\n\n")
-        while not watcher.closed:
-            try:
-                happenings = await asyncio.wait_for(watcher.take(), site.keep_alive)
-            except TimeoutError:
-                await response.write(b": still here\n\n")
-                continue
-            await response.write(b"".join(each.frame() for each in happenings))
+        # A client that goes is how a stream usually ends.
+        with suppress(ConnectionResetError):
+            await response.write(b"retry: 2000\n\n")
+            while not watcher.closed:
+                await response.write(await _next(watcher, site.keep_alive))
     return response
+
+
+async def _next(watcher: Watcher, keep_alive: float) -> bytes:
+    """The frames that wait, or a comment where nothing happened for so long."""
+    try:
+        happenings = await asyncio.wait_for(watcher.take(), keep_alive)
+    except TimeoutError:
+        return b": still here\n\n"
+    return b"".join(each.frame() for each in happenings)

@@ -70,7 +70,7 @@ async def film(request: web.Request, shown: FilmDocument) -> web.Response:
     points = history.items[::-1]
     similar = await site.similar.nearest(shown.film_id, 8) or []
     return render(
-        "film.html", here="films", film=shown, points=points[::-1][:50], chart=course(points), similar=similar,
+        "film.html", here="films", film=shown, points=points[::-1][:20], chart=course(points), similar=similar,
         more=history.next is not None,
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -23,8 +22,6 @@ from schemas.catalogue import encode
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.envelope import Envelope, to_headers
 from schemas.ids import celebrity_id
-
-ACK_SECONDS: Final = 5.0
 
 
 class Accepted(msgspec.Struct, kw_only=True):

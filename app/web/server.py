@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import warnings
 from functools import partial
 from typing import Any, Final
 
@@ -93,8 +94,17 @@ class WebService(Service):  # type: ignore[misc]
                 "choose another port with MARQUEE_WEB__PORT or --web-port"
             ) from error
         self.port = int(self._runner.addresses[0][1])
-        conf.canonical_url = web_settings.canonical_url or f"http://{_reachable(host)}:{self.port}"
+        self._tell_faust(web_settings.canonical_url or f"http://{_reachable(host)}:{self.port}")
         log.info("web: http://%s:%d", _reachable(host), self.port)
+
+    def _tell_faust(self, url: str) -> None:
+        """Let the group know how this worker is reached; it says so when it joins, which comes later."""
+        conf = self.worker.app.conf
+        with warnings.catch_warnings():
+            # Faust warns of any setting that is changed after it was read, and only the open port is the true one.
+            warnings.simplefilter("ignore")
+            if str(conf.canonical_url) != url:
+                conf.canonical_url = url
 
     async def on_stop(self) -> None:
         """End the streams, then stop listening."""

@@ -33,6 +33,7 @@ class Tail:
         self._servers = servers
         self._targets = [TopicPartition(record.topic, n) for record in SHOWN for n in range(partitions[record.topic])]
         self._consumer: AIOKafkaConsumer | None = None
+        self._seen: dict[TopicPartition, int] = {}
 
     async def look(self) -> list[tuple[str, dict[str, Any]]]:
         """(kind, what to show) of the newest records since the last look.
@@ -52,7 +53,7 @@ class Tail:
         return [shown for row in newest if (shown := _shown(row.topic, row.value)) is not None]
 
     async def close(self) -> None:
-        """Disconnect; the next look starts at the end again."""
+        """Disconnect; the next look goes on where this one ended."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
@@ -68,15 +69,19 @@ class Tail:
         self._consumer = consumer
         await consumer.start()
         consumer.assign(self._targets)
-        await consumer.seek_to_end(*self._targets)
+        for target, offset in self._seen.items():
+            consumer.seek(target, offset)
+        await consumer.seek_to_end(*(target for target in self._targets if target not in self._seen))
         return consumer
 
     async def _jump(self, consumer: AIOKafkaConsumer) -> None:
-        """Pass over what came meanwhile, all but the last few."""
+        """Pass over what came meanwhile, all but the last few; what was seen once is never shown again."""
         for target in self._targets:
-            end = consumer.highwater(target)
-            if end is not None and end - await consumer.position(target) > PER_PARTITION:
-                consumer.seek(target, end - PER_PARTITION)
+            end, position = consumer.highwater(target), await consumer.position(target)
+            if end is not None and end - position > PER_PARTITION:
+                position = end - PER_PARTITION
+                consumer.seek(target, position)
+            self._seen[target] = position
         consumer.pause(*self._targets)
 
 

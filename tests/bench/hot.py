@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.bench.report import Table
+from tests.bench.sampled_worker import COLLECTOR
 
 
 def tables(lines: Iterable[str], top: int = 40) -> list[Table]:
@@ -19,11 +20,13 @@ def tables(lines: Iterable[str], top: int = 40) -> list[Table]:
         stack, _, spent = line.rpartition(" ")
         thread, *frames = stack.split(";")
         threads[thread] += int(spent)
+        if thread == COLLECTOR:
+            continue
         if frames:
             own[frames[-1]] += int(spent)
         for frame in set(frames):
             whole[frame] += int(spent)
-    total = sum(threads.values())
+    total = sum(spent for thread, spent in threads.items() if thread != COLLECTOR)
     named = (("by thread", threads), ("in the function itself", own), ("with what it calls", whole))
     return [_table(name, counter.most_common(top), total) for name, counter in named]
 

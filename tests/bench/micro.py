@@ -205,7 +205,7 @@ def _measure(options: Options) -> dict[str, list[float]]:
 
 
 def _raw(offset: int, record: Outgoing) -> Raw:
-    return Raw(record.topic, 0, offset, data.FIRST_STAMP + offset, record.key, record.value, record.headers)
+    return Raw(record.topic, 0, offset, data.stamp(offset), record.key, record.value, record.headers)
 
 
 def _row(offset: int) -> SeenRating:

@@ -13,6 +13,7 @@ from functools import partial
 from app.delivery.producer import Outgoing
 from schemas.events import RatingCleaned, RatingObserved, RatingPredicted
 from tests.bench import data
+from tests.bench.batches import batch_sizes
 from tests.bench.marks import projected
 from tests.bench.options import Options
 from tests.bench.processes import ROOT, Moment
@@ -128,6 +129,7 @@ async def _whole_path(bench: Bench, count: int) -> None:
     async with Ends(rig.bootstrap, RatingPredicted.topic, count) as ends, worker:
         first, last = await first_and_last(ends, worker, len(bench.source), rig.server_cpu)
         bench.note(whole(count), Cost.between(first, last))
+        progress(f"events a batch: {await batch_sizes(rig.web_url)}")
         await projected(rig.bootstrap, rig.name, count, len(bench.source))
         caught_up = Moment.now(worker.pid, last.counted, rig.server_cpu())
         bench.note(whole(count) + PROJECTED, Cost.between(first, caught_up))

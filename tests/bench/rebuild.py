@@ -73,8 +73,7 @@ def _archive(options: Options, directory: Path, counts: dict[str, int], count: i
     for records, partitions_ in ((source, count), (training, 1)):
         for n, record in enumerate(records):
             lane = lanes.setdefault((record.topic, data.lane(record, partitions_)), [])
-            stamp = data.FIRST_STAMP + n
-            lane.append(ArchivedRecord(len(lane), stamp, record.key, record.value, tuple(record.headers)))
+            lane.append(ArchivedRecord(len(lane), data.stamp(n), record.key, record.value, tuple(record.headers)))
     for topic, number in counts.items():
         write_partition_count(directory, topic, number)
     for (topic, partition), rows in lanes.items():

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from app.embedded.broker import Broker
 from app.embedded.mongo import Mongo
-from app.embedded.ports import PortBook, free_port
+from app.embedded.ports import LOOPBACK, PortBook, free_port
 from app.embedded.servers import start_server
 from tests.bench.processes import Measured, cpu_seconds
 from tests.kafka_server import VERSION, KafkaMissingError, KafkaServer
@@ -32,6 +32,7 @@ class Rig:
         self._tansu: Broker | None = None
         self._mongo: Mongo | None = None
         self._runs = 0
+        self._web_port = free_port()
 
     async def __aenter__(self) -> Self:
         if self._embedded:
@@ -75,9 +76,15 @@ class Rig:
         """What this measurement calls its consumer group and database."""
         return f"bench{self._runs}"
 
+    @property
+    def web_url(self) -> str:
+        """Where the worker of this measurement serves HTTP."""
+        return f"http://{LOOPBACK}:{self._web_port}"
+
     async def fresh(self) -> Path:
         """Empty the broker; the folder of the next measurement."""
         self._runs += 1
+        self._web_port = free_port()
         if self._kafka is not None:
             await _delete_topics(self.bootstrap)
         else:
@@ -118,7 +125,7 @@ class Rig:
             "MARQUEE_STORAGE__DATA": str(directory / "data"),
             "MARQUEE_TOPICS__PARTITIONS": str(partitions),
             "MARQUEE_WORKER__APP": self.name,
-            "MARQUEE_WEB__PORT": str(free_port()),
+            "MARQUEE_WEB__PORT": str(self._web_port),
         }
 
     def worker(self, directory: Path, partitions: int, profile: Path | None = None) -> Measured:

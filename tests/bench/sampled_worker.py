@@ -6,10 +6,12 @@ which thread used it and where that thread was.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -18,6 +20,7 @@ from typing import Any, Final
 INTERVAL: Final = 0.005
 TOGGLE: Final = signal.SIGRTMIN
 """Faust has handlers of its own for the signals that are meant for users."""
+COLLECTOR: Final = "garbage collector, part of the above"
 _DEPTH: Final = 60
 
 
@@ -28,18 +31,21 @@ class Sampler:
         self.stacks: Counter[tuple[str, ...]] = Counter()
         self.running = False
         self._used: dict[int, int] = {}
+        self._collecting = 0
         self._names: dict[Any, str] = {}
 
     def start(self) -> None:
         """From now on; in the main thread, where Python runs signal handlers."""
         self.running = True
         signal.signal(signal.SIGPROF, self._look)
+        gc.callbacks.append(self._collected)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
 
     def stop(self) -> None:
         """No more."""
         self.running = False
         signal.setitimer(signal.ITIMER_PROF, 0)
+        gc.callbacks.remove(self._collected)
 
     def _look(self, number: int, current: FrameType | None) -> None:
         frames = sys._current_frames()
@@ -50,6 +56,13 @@ class Sampler:
             frame = current if thread is threading.main_thread() else frames.get(thread.ident or 0)
             if spent > 0 and frame is not None:
                 self.stacks[(thread.name, *self._stack(frame))] += spent
+
+    def _collected(self, phase: str, info: dict[str, int]) -> None:
+        # Signals wait while the collector runs, so that whoever allocated last would seem to be dear.
+        if phase == "start":
+            self._collecting = time.thread_time_ns()
+        elif self._collecting:
+            self.stacks[(COLLECTOR, f"generation {info['generation']}")] += time.thread_time_ns() - self._collecting
 
     def _stack(self, frame: FrameType | None) -> list[str]:
         names: list[str] = []

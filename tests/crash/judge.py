@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,8 @@ class Verdict:
         await straight.run(source, training)
         return cls(servers, app, partitions, source, training, straight)
 
-    async def check(self, feeder: Feeder, data: Sequence[Path], snapshots: Path, report: Report) -> None:
-        """Everything. `data` are the data directories of the stopped workers."""
+    async def check(self, feeder: Feeder, data: Path, snapshots: Path, report: Report) -> None:
+        """Everything. `data` is the data directory of the workers, which have stopped."""
         self.check_training(report)
         await self.check_predictions(feeder, report)
         await self.check_tables(data, report)
@@ -120,7 +120,7 @@ class Verdict:
             f"{len(records) - len(by_cause)} identical repeats, 0 contradictions"
         )
 
-    async def check_tables(self, data: Sequence[Path], report: Report) -> None:
+    async def check_tables(self, data: Path, report: Report) -> None:
         """Changelogs and RocksDB hold what a straight run gives; marks stand at the ends."""
         ends = await self.servers.log().ends(cut(self.partitions))
         rows = 0
@@ -135,7 +135,7 @@ class Verdict:
             rows += sum(map(len, without_marks(changelog).values()))
             for partition, held in changelog.items():
                 if held:
-                    assert held in [stored(place, name, partition) for place in data], f"RocksDB of {name}-{partition}"
+                    assert held in stored(data, name, partition), f"RocksDB of {name}-{partition}"
         report(f"  tables: {rows} rows equal in changelogs, RocksDB and the straight run")
 
     async def check_documents(self, report: Report) -> None:
@@ -172,18 +172,18 @@ async def newest_snapshot(servers: Servers, snapshots: Path, model: str) -> Snap
         store.close()
 
 
-def stored(data: Path, table: str, partition: int) -> dict[bytes, bytes]:
-    """The rows that lie in RocksDB under a worker's data directory, without Faust's own."""
-    places = list(data.glob(f"workers/*/**/tables/{table}-{partition}.db"))
-    if not places:
-        return {}
-    (place,) = places
-    options = rocksdict.Options(raw_mode=True)
-    database = rocksdict.Rdict(str(place), options, access_type=rocksdict.AccessType.read_only())
-    try:
-        return {bytes(key): bytes(value) for key, value in database.items() if not bytes(key).startswith(b"__faust")}
-    finally:
-        database.close()
+def stored(data: Path, table: str, partition: int) -> list[dict[bytes, bytes]]:
+    """The rows that lie in RocksDB under the workers' data directory, by worker, without Faust's own."""
+    found = []
+    for place in data.glob(f"workers/*/*/tables/{table}-{partition}.db"):
+        options = rocksdict.Options(raw_mode=True)
+        database = rocksdict.Rdict(str(place), options, access_type=rocksdict.AccessType.read_only())
+        try:
+            rows = {bytes(key): bytes(value) for key, value in database.items()}
+        finally:
+            database.close()
+        found.append({key: value for key, value in rows.items() if not key.startswith(b"__faust")})
+    return found
 
 
 def _mark(topic: str) -> bytes:
@@ -204,5 +204,3 @@ async def check_lookups(straight: StraightRun, *workers: WorkerProcess) -> int:
     await asyncio.gather(*(one(worker, *row) for worker in workers for row in rows))
     return len(rows) * len(workers)
 
-
-Wanted = Callable[[], Awaitable[Any]]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.crowd import Crowd, Feeder, facts
 from tests.crash.judge import Verdict, check_lookups, drained
-from tests.crash.servers import Servers, cut
+from tests.crash.servers import Servers
 from tests.crash.worker import WorkerProcess, until
 
 RATINGS: Final = 10_000
@@ -62,7 +62,6 @@ async def survives(servers: Servers, app: str, partitions: int, seed: int, repor
         partitions=partitions,
         storage__snapshots=snapshots,
         learning__snapshot_lessons=SNAPSHOT_LESSONS,
-        broker__session_timeout=6,
     )
     storm, crowd = Storm(worker, seed), Crowd(seed)
     worker.start()
@@ -85,7 +84,7 @@ async def survives(servers: Servers, app: str, partitions: int, seed: int, repor
         f"{KILLS} kills ({storm.in_start} while it started), {from_snapshot} recoveries from a snapshot, "
         f"{from_start} from the start of the log, {answered} look-ups right"
     )
-    await verdict.check(feeder, [worker.data], snapshots, report)
+    await verdict.check(feeder, worker.data, snapshots, report)
     assert from_snapshot > 0
 
 

@@ -25,7 +25,7 @@ GUARANTEES: dict[str, Any] = {
     "web_enabled": False,
     "consumer_group_instance_id": "worker-1",
     "id": "marquee",
-    "store": "rocksdb://?driver=rocksdict",
+    "store": "rocksdb:?driver=rocksdict",
     "Stream": "app.delivery.stream.BatchStream",
     "Table": "app.delivery.table.BatchTable",
     "Consumer": "app.delivery.transport.Consumer",

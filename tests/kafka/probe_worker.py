@@ -196,6 +196,9 @@ def _marquee(probe: Probe) -> faust.App:
             await declare(settings)
             await producer.start()
 
+        async def close(self) -> None:
+            await producer.stop()
+
     app.worker = Preparation()
 
     def status() -> dict[str, Any]:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from app.web.bus import MAX_WATCHERS, QUEUE_LENGTH, Bus
 from tests.web.conftest import Running
 
@@ -118,3 +120,15 @@ async def test_a_stopping_worker_ends_the_stream(running: Running) -> None:
         await running.service.stop()
         async with asyncio.timeout(30):
             assert [frame async for frame in stream if frame.get("event") == "film"] == []
+
+
+async def test_a_watcher_that_goes_is_forgotten_without_a_fuss(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.service.site.keep_alive = 0.02
+    async with running.get("/events") as response:
+        await opened(response)
+    async with asyncio.timeout(30):
+        while running.service.site.bus.watched:  # noqa: ASYNC110  nothing tells when a socket's end was noticed
+            await asyncio.sleep(0.01)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -46,6 +46,10 @@ async def test_the_tail_shows_the_newest_records_and_passes_over_the_rest(tansu:
         await producer.send([film(f"many {n}") for n in range(2000)])
         seen = await look_until(tail, "many 1999")
         assert len(seen) <= 20 * PER_PARTITION
+        await tail.close()
+        assert [shown for kind, shown in await tail.look() if kind == "film"] == []
+        await producer.send([film("after")])
+        assert [shown["title"] for shown in await look_until(tail, "after")] == ["after"]
     finally:
         await tail.close()
         await producer.stop()

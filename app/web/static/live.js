@@ -9,17 +9,17 @@ let source = null;
 // Where this page was drawn, so that nothing is missed between then and the first event.
 let last = feed?.dataset.feed ?? "";
 
-function text(name, value) {
-  return value === null || value === undefined ? "?" : `${value}${name}`;
+function known(value) {
+  return value === null || value === undefined ? "?" : String(value);
 }
 
 function showPulse({ stages, gate_open: open }) {
   for (const [stage, numbers] of Object.entries(stages)) {
     const card = document.querySelector(`[data-stage="${CSS.escape(stage)}"]`);
     if (!card) continue;
-    set(card, "rate", text("/s", numbers.rate));
-    set(card, "lag", text("", numbers.lag));
-    set(card, "errors", text("", numbers.errors + numbers.dead_letters));
+    set(card, "rate", `${numbers.rate.toFixed(1)}/s`);
+    set(card, "lag", known(numbers.lag));
+    set(card, "errors", known(numbers.errors + numbers.dead_letters));
   }
   for (const element of document.querySelectorAll("[data-gate]")) element.textContent = open ? "open" : "shut";
 }
