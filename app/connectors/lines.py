@@ -130,6 +130,7 @@ class _Seen:
 
     def __init__(self, mark: Mark) -> None:
         self.byte = mark.byte
+        self._from = mark
         # In the middle of a content whose beginning was not read there is nothing to go on hashing.
         self._hash = hashlib.blake2b(digest_size=16) if not mark.byte else None
         self._ahead: hashlib.blake2b | None = None
@@ -138,6 +139,8 @@ class _Seen:
     @property
     def digest(self) -> str:
         """Of everything up to `byte`; empty where that is not known."""
+        if self.byte == self._from.byte:
+            return self._from.digest
         return self._hash.hexdigest() if self._hash is not None else ""
 
     def proved(self, hashed: hashlib.blake2b) -> None:

@@ -22,12 +22,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     after = request.headers.get("Last-Event-ID") or request.query.get("after")
-    with site.bus.watch(after) as watcher:
-        # A client that goes is how a stream usually ends.
-        with suppress(ConnectionResetError):
-            await response.write(b"retry: 2000\n\n")
-            while not watcher.closed:
-                await response.write(await _next(watcher, site.keep_alive))
+    # A client that goes is how a stream usually ends.
+    with suppress(ConnectionResetError), site.bus.watch(after) as watcher:
+        await response.write(b"retry: 2000\n\n")
+        while not watcher.closed:
+            await response.write(await _next(watcher, site.keep_alive))
     return response
 
 

@@ -71,7 +71,10 @@ class Tail:
         consumer.assign(self._targets)
         for target, offset in self._seen.items():
             consumer.seek(target, offset)
-        await consumer.seek_to_end(*(target for target in self._targets if target not in self._seen))
+        fresh = [target for target in self._targets if target not in self._seen]
+        if fresh:
+            # aiokafka takes no partition at all for every partition.
+            await consumer.seek_to_end(*fresh)
         return consumer
 
     async def _jump(self, consumer: AIOKafkaConsumer) -> None:

@@ -74,6 +74,8 @@ class BrokerLog:
         """Everything on a topic, partition by partition, each in its order."""
         found: dict[int, list[Raw]] = defaultdict(list)
         ends = {p: end for (_, p), end in (await self.ends({topic: partitions})).items() if end}
+        if not ends:
+            return []
         consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:

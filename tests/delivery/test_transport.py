@@ -9,9 +9,13 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faust.types import TP
 
 from app.delivery import transport
+from app.delivery.producer import Producer
+from app.embedded.broker import Broker
 
 SOURCE, CHANGELOG = TP("ratings", 0), TP("offline-counted-changelog", 0)
 
@@ -211,6 +215,29 @@ async def test_a_blocked_delivery_gives_way_to_a_rebalance(consumer: Any, offlin
     await asyncio.sleep(0)
     consumer.stop_flow()
     await asyncio.wait_for(waiting, 10)
+
+
+async def test_the_broker_is_not_asked_to_hold_fetches_for_long(offline: Any) -> None:
+    consumer = offline.consumer._thread._create_worker_consumer(offline.transport)
+    assert consumer._fetch_max_wait_ms == transport.FETCH_MAX_WAIT_MS == 20
+
+
+@pytest.mark.embedded
+async def test_the_end_of_a_partition_is_right_where_the_broker_understates_it(tansu: Broker) -> None:
+    target = TopicPartition("true-ends", 1)
+    admin = AIOKafkaAdminClient(bootstrap_servers=tansu.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(target.topic, 2, 1)])
+    await admin.close()
+    producer = Producer([tansu.bootstrap], {})
+    await producer.start()
+    await producer.send_to(target.topic, target.partition, [(b"k", b"v")] * 100)
+    await producer.stop()
+    consumer = AIOKafkaConsumer(bootstrap_servers=tansu.bootstrap)
+    await consumer.start()
+    hints = await consumer.end_offsets([target])
+    await consumer.stop()
+    assert await transport.true_ends([tansu.bootstrap], hints) == {target: 100}
 
 
 def test_another_version_of_faust_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,106 @@
+"""`marquee demo` from an empty directory to a report whose figures come from the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.demo.sources import DemoDataError, choose, write_config
+from app.settings import load
+
+SECONDS = 280
+
+
+def demo(directory: Path, seed: int, films: int) -> dict[str, Any]:
+    """Run the demo without a terminal; its report."""
+    command = [sys.executable, "-m", "app", "demo", "--json", "--exit", "--seed", str(seed), "--films", str(films)]
+    done = subprocess.run(
+        [*command, "--data-dir", str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "MARQUEE_WEB__PORT": "0"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def processes_under(directory: Path) -> list[str]:
+    """Command lines of the processes that name a directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(directory) in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 20)
+def test_the_demo_reports_what_it_ran_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    directory = tmp_path / "demo"
+    report = demo(directory, seed=3, films=30)
+    fed = sum(1 for _ in (directory / "source" / "ratings.csv").open()) - 1
+    assert report["ratings"] == report["predictions"] == fed > 600
+    assert report["films"] == 30
+    assert report["dead_letters"] == 0
+    assert 0 < report["mae"] < report["baselines"]["global_mean"]
+    assert report["snapshots"] >= 1
+    assert report["connector_runs"][0]["status"] == "success"
+    assert report["mlflow_picture"] is not None
+    assert Path(report["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert not (directory / "marquee.json").exists()
+    assert processes_under(directory) == []
+
+
+def fake_sources(folder: Path, films: int) -> None:
+    """Data in the layout of the export: 25 ratings a film."""
+    folder.mkdir(parents=True)
+    rows = ["userId,movieId,title,year,genres,rating,timestamp"]
+    rows += [
+        f'{user},{film},"Film {film}, The",1999.0,Drama|War,{(user + film) % 10 / 2 + 0.5},{user * 1000 + film}'
+        for user in range(25)
+        for film in range(films)
+    ]
+    (folder / "movielens.csv").write_text("\n".join(rows))
+
+
+def test_a_seed_chooses_the_films_and_another_seed_chooses_others(tmp_path: Path) -> None:
+    fake_sources(tmp_path / "a", 40)
+    first, ratings = choose(tmp_path / "a", 10, seed=1)
+    again, _ = choose(tmp_path / "a", 10, seed=1)
+    other, _ = choose(tmp_path / "a", 10, seed=2)
+    assert first == again != other
+    assert ratings == 250
+    assert first[0].title.startswith("The Film")
+
+
+def test_the_written_configuration_is_valid_and_names_every_film(tmp_path: Path) -> None:
+    fake_sources(tmp_path / "source", 12)
+    films, _ = choose(tmp_path / "source", 12, seed=1)
+    settings = load(write_config(tmp_path, tmp_path / "source", films), environ={})
+    assert {film.title for film in settings.films} == {film.title for film in films}
+    assert settings.connectors["movielens"]["kind"] == "csv"
+
+
+def test_a_directory_that_holds_something_else_is_not_emptied(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from app.demo.run import prepare
+
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(DemoDataError, match="holds something else"):
+        prepare(tmp_path, 1, 10, Console(quiet=True))
+    assert (tmp_path / "letters.txt").exists()

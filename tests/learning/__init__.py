@@ -1,0 +1,1 @@
+"""Learners, their snapshots and what MLflow hears of them."""
