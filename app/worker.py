@@ -28,7 +28,7 @@ from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
 from app.topology import Ports, film_topology
-from app.web.server import WebService
+from app.web.server import ANY_PORT, WebService
 from schemas.commands import ControlModel
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _faust_app(settings: Settings) -> MarqueeApp:
         table_standby_replicas=0,
         web_enabled=False,
         web_host=settings.web.host,
-        web_port=settings.web.port,
+        web_port=settings.web.port or ANY_PORT,
         canonical_url=settings.web.canonical_url or f"http://{settings.web.host}:{settings.web.port}",
         worker_redirect_stdouts=False,
         logging_config=logging_config(settings.worker.log),

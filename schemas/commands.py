@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from schemas.base import Record
+from schemas.base import Layout, Record
 
 Title = Annotated[str, Meta(min_length=1, max_length=500)]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
@@ -65,10 +65,11 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
 
 
 class ControlModel(Record, frozen=True, kw_only=True):
-    """An order to whoever owns a model: put a snapshot away now, or report to MLflow now."""
+    """An order to the one worker that owns the models, which is whoever has this topic's partition: put a snapshot away now, or report to MLflow now."""
 
     topic: ClassVar[str] = "control"
     key_field: ClassVar[str] = "model"
+    layout: ClassVar[Layout] = Layout.SINGLE
 
     model: str
     action: Literal["snapshot", "report"]

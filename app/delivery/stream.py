@@ -31,7 +31,6 @@ class BatchStream(Stream):  # type: ignore[misc]
 
         A batch that is left with `done` set is acknowledged. One that is left without is forgotten unacknowledged,
         which is right only while stopping or losing the partition: the events are read again by the next owner.
-        Either way its list of events is empty afterwards.
         """
         self._finalized = True
         started = await self.maybe_start()
@@ -61,8 +60,7 @@ class BatchStream(Stream):  # type: ignore[misc]
 
     def _waiting(self, first: Event, size: int) -> list[Event]:
         app = self.app
-        unacked = app.consumer._unacked_messages
-        acking = app.topics.acking_topics
+        begin = app.consumer.begin
         queue = self.channel.queue
         generation = app.consumer_generation_id
         active = app.flow_control.is_active()
@@ -72,19 +70,16 @@ class BatchStream(Stream):  # type: ignore[misc]
             message = event.message
             # What was delivered before a rebalance is read again after it; taking it now would be out of order.
             if active and message.generation_id == generation:
-                if message.topic in acking and not message.tracked:
-                    message.tracked = True
-                    unacked.add(message)
+                begin(message)
                 events.append(event)
             if len(events) >= size or queue.empty():
                 return events
             event = queue.get_nowait()
 
     def _settle(self, batch: Batch) -> None:
-        if batch.done:
-            for event in batch.events:
+        consumer = self.app.consumer
+        for event in batch.events:
+            if batch.done:
                 event.ack()
+            consumer.finish(event.message)
         self.events_total += len(batch.events)
-        # A rebalance waits until nobody holds a message that was begun. One that another stage has yet to begin must
-        # not be held here, or the rebalance would wait for a stage whose queue it has emptied.
-        batch.events.clear()

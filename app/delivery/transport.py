@@ -10,12 +10,15 @@ import asyncio
 import inspect
 import logging
 import time
+from collections import Counter
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from faust.types.tuples import Message
+from mode.utils.futures import notify
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +128,31 @@ class DirectDelivery(driver.Consumer):  # type: ignore[misc]
         return not any(topic.queue.full() for topic in self.app.topics)
 
 
+class Hands(driver.Consumer):  # type: ignore[misc]
+    """Knows what the stages have in hand: a rebalance waits for that and for nothing else.
+
+    Stock Faust waits for every message that one stage has begun until all stages of its topic have acknowledged it,
+    though it has emptied the queues from which the others would have taken it; with two stages that is for ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._holders: Counter[Message] = Counter()
+
+    def begin(self, message: Message) -> None:
+        """A stage takes a message."""
+        self._holders[message] += 1
+        self._unacked_messages.add(message)
+
+    def finish(self, message: Message) -> None:
+        """A stage lets go of a message, whether or not it has acknowledged it."""
+        self._holders[message] -= 1
+        if not self._holders[message]:
+            del self._holders[message]
+            self._unacked_messages.discard(message)
+            notify(self._waiting_for_ack)
+
+
 class TrueEnds(driver.Consumer):  # type: ignore[misc]
     """High watermarks from a fetch: the embedded broker's ListOffsets answers too low an end."""
 
@@ -170,7 +198,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
 
-class Consumer(SourceGate, DirectDelivery, TrueEnds):
+class Consumer(SourceGate, DirectDelivery, Hands, TrueEnds):
     """The consumer that every worker uses."""
 
     logger = logging.getLogger("faust.consumer")

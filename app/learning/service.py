@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 POLL_MS: Final = 200
 RETRY_SECONDS: Final = 15.0
 """After a snapshot that could not be recorded."""
+STOP_SECONDS: Final = 20.0
+"""For the last batch and its snapshot; where a server is away, the next owner learns the rest again."""
 
 
 class LearnerService(Service):  # type: ignore[misc]
@@ -64,7 +67,14 @@ class LearnerService(Service):  # type: ignore[misc]
         self._own = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._away = asyncio.Event()
+        self._away.set()
         self._snapshot_wanted = False
+
+    async def on_stop(self) -> None:
+        """Let the batch in hand end and a snapshot be made; the tasks of a stopped service are cancelled at once."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._away.wait(), STOP_SECONDS)
 
     def acquire(self) -> None:
         """This worker owns the model from now on."""
@@ -97,6 +107,7 @@ class LearnerService(Service):  # type: ignore[misc]
             await self.wait(self._own)
             try:
                 if self.serving:
+                    self._away.clear()
                     await self._serve()
             except asyncio.CancelledError:
                 raise
@@ -106,6 +117,7 @@ class LearnerService(Service):  # type: ignore[misc]
                 break
             finally:
                 self._idle.set()
+                self._away.set()
 
     async def _serve(self) -> None:
         """Recover the model and learn until it is taken away."""

@@ -37,6 +37,8 @@ from schemas.events import Facts, FactsObserved
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
+ANY_PORT: Final = 1
+"""What `web_port` of the Faust app is where `web.port` is 0: Faust refuses 0, and nobody asks for port 1."""
 TOKEN_VARIABLE: Final = "MARQUEE_API_TOKEN"
 
 
@@ -79,7 +81,7 @@ class WebService(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Listen. Raises ConfigError or MustStopError saying what to change."""
         web_settings, conf = self.worker.settings.web, self.worker.app.conf
-        host, port = web_settings.host, int(conf.web_port)
+        host, port = web_settings.host, 0 if int(conf.web_port) == ANY_PORT else int(conf.web_port)
         check_exposure(host, self._token)
         own = {URL(str(conf.canonical_url)).host or "", host}
         application = make_application(self.site, self._token, is_loopback(host), frozenset(own))

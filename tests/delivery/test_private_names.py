@@ -84,6 +84,7 @@ async def test_the_consumer_has_the_state_that_is_read(offline: Any) -> None:
     consumer = offline.consumer
     assert consumer._committed_offset[("t", 0)] is None
     assert len(consumer._unacked_messages) == 0
+    assert consumer._waiting_for_ack is None
     assert consumer.flow_active
     assert not consumer.suspend_flow.is_set()
     assert isinstance(consumer._thread, driver.AIOKafkaConsumerThread)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -29,7 +28,8 @@ class Line:
         """Put events into every reader's queue, as the conductor does."""
         now = self.app.consumer_generation_id if generation is None else generation
         for offset in offsets:
-            message = ConsumerMessage("x", 0, offset, 0.0, 0, [], b"k", b"v", None, generation_id=now)
+            # Faust's own fetcher holds on to the last message that it delivered.
+            self.last = message = ConsumerMessage("x", 0, offset, 0.0, 0, [], b"k", b"v", None, generation_id=now)
             message.incref(len(self.streams))
             for stream in self.streams:
                 stream.channel.queue.put_nowait(Event(self.app, b"k", b"v", [], message))
@@ -38,7 +38,6 @@ class Line:
         """What a rebalance does to the queues."""
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
-        gc.collect()
 
     @property
     def in_hand(self) -> list[int]:
@@ -124,6 +123,20 @@ async def test_an_abandoned_batch_is_not_acknowledged_and_holds_nothing_up(offli
         line.revoke()
         assert line.in_hand == []
         assert line.acked == []
+
+
+async def test_a_stage_that_begins_what_another_has_done_is_waited_for(offline: Any) -> None:
+    line = Line(offline, 2)
+    fast, slow = map(Stage, line.streams)
+    line.deliver(0, 1)
+    async with at_work(fast):
+        await fast.settle(True)
+        assert line.in_hand == []
+        async with at_work(slow):
+            assert line.in_hand == [0, 1]
+            await slow.settle(True)
+            assert line.in_hand == []
+            assert line.acked == [0, 1]
 
 
 async def test_an_event_from_before_a_rebalance_is_left_out(offline: Any) -> None:

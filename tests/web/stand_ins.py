@@ -20,7 +20,7 @@ from app.settings import Settings, Web
 from app.storage.memory import MemoryStore
 from app.topology import film_topology
 from app.web.probes import Ping, Probes
-from app.web.server import WebService
+from app.web.server import ANY_PORT, WebService
 from schemas.base import Record
 from schemas.entities import Prediction
 from schemas.envelope import Envelope
@@ -47,7 +47,7 @@ class FakeFaust:
     """The few attributes of a Faust app that the web reads."""
 
     def __init__(self, tables: Iterable[str]) -> None:
-        self.conf = SimpleNamespace(canonical_url=URL("http://127.0.0.1:6066"), web_port=0)
+        self.conf = SimpleNamespace(canonical_url=URL("http://127.0.0.1:6066"), web_port=ANY_PORT)
         self.assignor = Group()
         self.rebalancing = False
         self.in_recovery = False
