@@ -65,7 +65,7 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
 
 
 class ControlModel(Record, frozen=True, kw_only=True):
-    """An order to the one worker that owns the models, which is whoever has this topic's partition: put a snapshot away now, or report to MLflow now."""
+    """An order to the owner of the models, who has this topic's one partition: a snapshot, or a report, now."""
 
     topic: ClassVar[str] = "control"
     key_field: ClassVar[str] = "model"

@@ -198,7 +198,8 @@ class LearnerService(Service):  # type: ignore[misc]
             log.warning("%s: the broker does not answer: %r", self.spec.name, error)
             await self.sleep(1.0)
             return
-        self._end = consumer.highwater(target) or self._end
+        end = consumer.highwater(target)
+        self._end = self._end if end is None else end
         if not self._own.is_set():
             return
         self._idle.clear()
