@@ -120,7 +120,7 @@ class MarqueeGroup(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = sys.argv[1:] if args is None else args
         try:
-            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            code = super().main(args, "marquee", complete_var, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(2)
@@ -141,7 +141,7 @@ class MarqueeGroup(click.Group):
 
 def _usage(error: click.UsageError) -> str:
     where = error.ctx.command_path if error.ctx is not None else "marquee"
-    return f"{error.format_message()} See `{where} --help`."
+    return f"{error.format_message().rstrip('.')}. See `{where} --help`."
 
 
 def _complain(text: str, code: int) -> int:

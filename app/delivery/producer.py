@@ -61,9 +61,13 @@ class Producer:
         )
         await self._producer.start()
 
+    def give_up(self) -> None:
+        """Repeat nothing any more: what is refused is raised, so that a worker can stop while the broker is away."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """Give up what is being retried and disconnect."""
-        self._stopping.set()
+        self.give_up()
         if self._producer is not None:
             await self._producer.stop()
 

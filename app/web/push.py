@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from agents.intake import submission
-from agents.messages import rfc3339
-from app.delivery.producer import Outgoing
+from app.pushes import command, identity
 from app.web.bodies import read_json
 from app.web.problems import Problem, json_response, unavailable
 from app.web.site import SITE
-from schemas.base import Record, Rejected
-from schemas.catalogue import encode
+from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
-from schemas.envelope import Envelope, to_headers
-from schemas.ids import celebrity_id
 
 
 class Accepted(msgspec.Struct, kw_only=True):
@@ -33,32 +26,24 @@ class Accepted(msgspec.Struct, kw_only=True):
 
 async def push_film(request: web.Request) -> web.Response:
     """Follow a film from now on. To push it again is harmless, and completes what is known of it."""
-    pushed = await read_json(request, PushFilm)
-    try:
-        key = submission(pushed).film_id
-    except Rejected as error:
-        raise Problem(422, f"{error}.") from error
-    return await _accept(request, pushed, key, "/films/")
+    return await _accept(request, await read_json(request, PushFilm), "/films/")
 
 
 async def push_celebrity(request: web.Request) -> web.Response:
     """Follow a film person from now on. To push them again is harmless."""
-    pushed = await read_json(request, PushCelebrity)
+    return await _accept(request, await read_json(request, PushCelebrity), "/celebrities/")
+
+
+async def _accept(request: web.Request, pushed: PushFilm | PushCelebrity, path: str) -> web.Response:
+    """202 once the brokers have the command; 503 where they do not take it in time."""
     try:
-        key = celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
+        key = identity(pushed)
     except Rejected as error:
         raise Problem(422, f"{error}.") from error
-    return await _accept(request, pushed, key, "/celebrities/")
-
-
-async def _accept(request: web.Request, pushed: Record, key: str, path: str) -> web.Response:
-    """202 once the brokers have the command; 503 where they do not take it in time."""
     worker = request.app[SITE].worker
     if not worker.prepared:
         raise unavailable("Kafka is not reachable yet: push again in a moment.", 5)
-    event_id = str(uuid.uuid4())
-    envelope = Envelope(event_id, event_id, None, rfc3339(int(time.time() * 1000)))
-    record = Outgoing(pushed.topic, key.encode(), encode(pushed), to_headers(type(pushed), envelope))
+    event_id, record = command(pushed, key)
     try:
         async with asyncio.timeout(request.app[SITE].ack_seconds):
             await worker.producer.send([record])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +14,7 @@ from tests.bench import data
 from tests.bench.batches import batch_sizes
 from tests.bench.marks import projected
 from tests.bench.options import Options
-from tests.bench.processes import ROOT, Moment
+from tests.bench.processes import Moment, answer
 from tests.bench.queues import Ends, Stalled, fill, first_and_last
 from tests.bench.report import Report, Table, median, progress, spread, verdict
 from tests.bench.rig import Rig
@@ -154,12 +152,7 @@ async def _prepare(rig: Rig, count: int, records: Sequence[Outgoing]) -> None:
 
 
 async def _model(bench: Bench) -> None:
-    arguments = ("-m", "tests.bench.peers.model_alone", str(bench.options.ratings.path), str(len(bench.training)))
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
-    output, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError("the model alone failed, see above")
-    found = json.loads(output)
+    found = await answer("model_alone", str(bench.options.ratings.path), str(len(bench.training)))
     for name, seconds in ((MODEL, found["bare"]), (MODEL_JSON, found["json"])):
         bench.note(name, Cost(found["events"] / seconds, seconds * 100_000 / found["events"]))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from app.embedded.process import Child
 
@@ -74,6 +76,16 @@ class Measured:
     def log(self) -> str:
         """Everything it has printed."""
         return self._child.log_file.read_text(errors="replace")
+
+
+async def answer(peer: str, *arguments: str) -> Any:
+    """What a process of `tests.bench.peers` prints as JSON when it ends. Raises RuntimeError."""
+    command = (sys.executable, "-m", f"tests.bench.peers.{peer}", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{peer} failed, see above")
+    return json.loads(output)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,10 @@ async def run(rig: Rig, options: Options, report: Report) -> None:
             await worker.kill9()
             killed = time.perf_counter()
             worker.start()
-            found.append(await feed.answered(LIMIT, since=killed + IN_FLIGHT) - killed)
+            try:
+                found.append(await feed.answered(LIMIT, since=killed + IN_FLIGHT) - killed)
+            except TimeoutError:
+                found.append(LIMIT)
             progress(f"first new prediction {found[-1]:.1f} s after kill -9")
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""Workers that are killed, starved of their servers, fed poison and stopped: nothing is lost and nothing counts twice."""
+"""Workers that are killed, starved of their servers, fed poison and stopped: nothing is lost or counts twice."""

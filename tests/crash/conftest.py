@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from app.embedded.broker import Broker
+from app.embedded.mongo import Mongo
 from app.embedded.ports import PortBook
 from app.embedded.servers import start_server
 from tests.crash.servers import Servers, emptied
@@ -52,8 +55,23 @@ async def on_kafka(kafka: KafkaServer, mongo: str, tmp_path: Path) -> Servers:
 
 
 @pytest.fixture
-async def on_embedded(mongo: str, tmp_path: Path) -> Servers:
+async def on_embedded(mongo: str, tmp_path: Path) -> AsyncIterator[Servers]:
     """An embedded broker of this test's own, and an empty database."""
-    broker = await start_server(Broker, tmp_path / "broker", PortBook(tmp_path / "broker.json"), Broker.name)
-    yield Servers(broker.bootstrap, mongo, tmp_path, embedded=True)
-    await broker.child.stop()
+    async with _embedded(mongo, tmp_path) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def beside(mongo_server: Mongo, tmp_path: Path) -> AsyncIterator[Servers]:
+    """Another embedded broker and another empty database."""
+    async with _embedded(f"{mongo_server.url.rpartition('/')[0]}/beside_{uuid4().hex[:12]}", tmp_path / "beside") as it:
+        yield it
+
+
+@asynccontextmanager
+async def _embedded(mongo: str, directory: Path) -> AsyncIterator[Servers]:
+    broker = await start_server(Broker, directory, PortBook(directory / "ports.json"), Broker.name)
+    try:
+        yield Servers(broker.bootstrap, mongo, directory, embedded=True)
+    finally:
+        await broker.child.stop()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from aiokafka import AIOKafkaProducer
 
 from schemas.ids import position_id
+from tests.crash.servers import Servers
 
 START_MS = 1_700_000_000_000
 FILMS = 320
@@ -99,14 +100,20 @@ class Crowd:
 class Feeder:
     """Sends what is given and notes which causes must have a prediction, and which must not."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
         self._producer: AIOKafkaProducer | None = None
         self.must: set[str] = set()
         self.must_not: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all", linger_ms=2)
+        # Idempotent, so that it waits for a broker that is away however long, and says nothing twice.
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers.bootstrap,
+            acks="all",
+            linger_ms=2,
+            enable_idempotence=not self._servers.embedded,
+        )
         await self._producer.start()
         return self
 
@@ -121,9 +128,7 @@ class Feeder:
         assert self._producer is not None
         records = list(given)
         futures = [
-            await self._producer.send(
-                one.topic, one.value, one.key.encode(), timestamp_ms=one.at, headers=one.headers
-            )
+            await self._producer.send(one.topic, one.value, one.key.encode(), timestamp_ms=one.at, headers=one.headers)
             for one in records
         ]
         for one, sent in zip(records, await asyncio.gather(*futures), strict=True):

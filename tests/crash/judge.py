@@ -20,9 +20,10 @@ from app.settings import Mongo
 from app.storage.mongo import MongoStore
 from app.topology import Kind, film_topology
 from models.snapshot import Snapshot
+from schemas.base import Layout
 from tests.crash.crowd import Feeder
 from tests.crash.servers import Place, Servers, cut
-from tests.crash.straight import StraightRun, by_origin, without_marks
+from tests.crash.straight import Rows, StraightRun, by_origin, without_marks
 from tests.crash.worker import WorkerProcess, until
 
 Report = Callable[[str], None]
@@ -163,6 +164,33 @@ class Verdict:
         assert Counter(letter.get("error") for letter in letters) == {}
 
 
+@dataclass(frozen=True)
+class Remains:
+    """Everything that a run leaves and another can be compared with."""
+
+    rows: dict[str, Rows]
+    documents: dict[str, list[dict[str, Any]]]
+    models: dict[str, bytes]
+
+    @classmethod
+    async def of(cls, servers: Servers, app: str, partitions: int, snapshots: Path) -> Remains:
+        """Read tables from their changelogs, documents, and each model's last snapshot."""
+        rows, models = {}, {}
+        for name, (_, layout) in film_topology().tables.items():
+            count = 1 if layout is Layout.SINGLE else partitions
+            rows[name] = without_marks(await servers.log().latest(f"{app}-{name}-changelog", count))
+        for spec in MODELS:
+            snapshot = await newest_snapshot(servers, snapshots, spec.name)
+            if snapshot is not None:
+                models[spec.name] = snapshot.state
+        return cls(rows, await servers.documents(), models)
+
+    def __str__(self) -> str:
+        rows = sum(len(held) for table in self.rows.values() for held in table.values())
+        state = sum(map(len, self.models.values()))
+        return f"{rows} rows, {sum(map(len, self.documents.values()))} documents, {state} bytes of state"
+
+
 async def newest_snapshot(servers: Servers, snapshots: Path, model: str) -> Snapshot | None:
     """The snapshot that a worker would recover from."""
     store = MongoStore(Mongo(url=servers.mongo))
@@ -203,4 +231,3 @@ async def check_lookups(straight: StraightRun, *workers: WorkerProcess) -> int:
 
     await asyncio.gather(*(one(worker, *row) for worker in workers for row in rows))
     return len(rows) * len(workers)
-

@@ -133,9 +133,7 @@ def _required(topic: str) -> set[str]:
 def _places(topic: str) -> Iterator[Poison]:
     good = json.dumps(GOOD[topic]).encode()
     for schema in (b"/schemas/%s/99" % topic.encode(), b"/schemas/%s/0" % topic.encode(), b"/schemas/other/1", b"junk"):
-        yield Poison(
-            f"schema {schema.decode()}", topic, good, headers=(("ce_dataschema", schema),), reason="schema"
-        )
+        yield Poison(f"schema {schema.decode()}", topic, good, headers=(("ce_dataschema", schema),), reason="schema")
     yield Poison("an empty key", topic, good, key=b"", reason="empty key")
     yield Poison("a key that is not UTF-8", topic, good, key=b"\xff\xfe\x00", reason="not UTF-8")
     yield Poison("a tombstone", topic, None, reason="tombstone")
@@ -171,4 +169,14 @@ def _own(topic: str) -> Iterator[Poison]:
         yield Poison(f"{json.dumps(change)[:40]}", topic, value)
 
 
-_NO_FILMS: Final = ("inception", "tt12", "tt1375666 ", "Q0", "tmdb:movie/0", "local:1", "../etc", "tt\u0661375666", "x" * 600)
+_NO_FILMS: Final = (
+    "inception",
+    "tt12",
+    "tt1375666 ",
+    "Q0",
+    "tmdb:movie/0",
+    "local:1",
+    "../etc",
+    "tt\u0661375666",
+    "x" * 600,
+)

@@ -119,7 +119,7 @@ async def emptied(bootstrap: str) -> None:
         if ours:
             await admin.delete_topics(list(ours))
         # A topic can only be made again once the old one is gone from the metadata.
-        while ours & set(await admin.list_topics()):
+        while ours & set(await admin.list_topics()):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     finally:
         await admin.close()

@@ -17,7 +17,8 @@ from app.storage.documents import PROJECTIONS
 from app.storage.memory import MemoryStore
 from app.topology import Ports, Topology, film_topology
 from schemas.commands import ControlModel
-from tests.crash.servers import by_id, cut
+from tests.crash.servers import by_id
+
 
 class _Origin(msgspec.Struct):
     partition: int

@@ -145,7 +145,7 @@ async def test_each_server_may_be_away_for_a_while(
     worker.start()
     await worker.ready()
     pid = worker.pid
-    async with Feeder(servers.bootstrap) as feeder:
+    async with Feeder(servers) as feeder:
         await feeder.send(facts(seed))
         await drained(servers, worker)
         crowded = Crowded(feeder, Crowd(seed, always_named=True))

@@ -158,7 +158,7 @@ async def test_two_workers_answer_right_and_either_may_die_without_loss(
     on_kafka: Servers, seed: int, report: Report
 ) -> None:
     pair, crowd = Pair(on_kafka), Crowd(seed)
-    async with Feeder(on_kafka.bootstrap) as feeder:
+    async with Feeder(on_kafka) as feeder:
         straight = await start_both(pair, feeder, crowd, seed)
         for worker in pair.both:
             found = await look_up(straight, worker)

@@ -1,4 +1,4 @@
-"""Poison on every topic that is read: each becomes a dead letter with a reason, and what lies around it is processed."""
+"""Poison on every topic that is read: each becomes a dead letter with a reason, and what is around it is processed."""
 
 from __future__ import annotations
 

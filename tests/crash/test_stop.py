@@ -27,12 +27,15 @@ async def test_sigterm_under_load_ends_with_zero_and_nothing_is_done_again(
 ) -> None:
     servers, crowd = on_embedded, Crowd(seed)
     worker = WorkerProcess(
-        servers, "crash-stop", partitions=1, storage__snapshots=servers.directory / "snapshots",
+        servers,
+        "crash-stop",
+        partitions=1,
+        storage__snapshots=servers.directory / "snapshots",
         broker__session_timeout=6,
     )
     worker.start()
     await worker.ready()
-    async with Feeder(servers.bootstrap) as feeder:
+    async with Feeder(servers) as feeder:
         feeding = asyncio.create_task(feeder.pace(crowd.give(3000), 600))
 
         async def busy() -> bool:
@@ -58,17 +61,13 @@ async def repeated(servers: Servers) -> dict[str, int]:
     """How many records of each derived topic have an id that another has too."""
     found = {}
     for topic in ("film-submissions", "films-registered", "training-ratings", "rating-predictions"):
-        ids = Counter(
-            dict(raw.headers)["ce_id"] for raw in await servers.log().read(topic, cut(1)[topic])
-        )
+        ids = Counter(dict(raw.headers)["ce_id"] for raw in await servers.log().read(topic, cut(1)[topic]))
         if len(ids) < ids.total():
             found[topic] = ids.total() - len(ids)
     return found
 
 
-async def test_a_worker_that_is_started_before_kafka_waits_and_says_so(
-    mongo: str, tmp_path: Path, seed: int
-) -> None:
+async def test_a_worker_that_is_started_before_kafka_waits_and_says_so(mongo: str, tmp_path: Path, seed: int) -> None:
     ports = PortBook(tmp_path / "ports.json")
     servers = Servers(f"127.0.0.1:{ports.port(Broker.name)}", mongo, tmp_path, embedded=True)
     worker = WorkerProcess(servers, "crash-early", partitions=1, broker__session_timeout=6)
@@ -83,7 +82,7 @@ async def test_a_worker_that_is_started_before_kafka_waits_and_says_so(
     assert broker.bootstrap == servers.bootstrap
     try:
         await worker.ready()
-        async with Feeder(servers.bootstrap) as feeder:
+        async with Feeder(servers) as feeder:
             await feeder.send(Crowd(seed).give(50))
             await drained(servers, worker)
         assert await worker.stop() == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,9 +54,9 @@ class WorkerProcess:
             "MARQUEE_WORKER__LOG": "human",
             "MARQUEE_WEB__PORT": str(self.port),
         }
-        environ |= {f"MARQUEE_{key.upper()}": str(value) for key, value in settings.items()}
+        self.environ = environ | {f"MARQUEE_{key.upper()}": str(value) for key, value in settings.items()}
         command = [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"]
-        self._child = Child(f"{app}-{name}", command, servers.directory, env=environ, stop_seconds=60.0)
+        self._child = Child(f"{app}-{name}", command, servers.directory, env=self.environ, stop_seconds=60.0)
 
     def start(self) -> None:
         """Start the process."""
@@ -114,8 +115,27 @@ class WorkerProcess:
         return time.monotonic() - started
 
 
+async def marquee(worker: WorkerProcess, *arguments: str) -> Any:
+    """What a `marquee` command prints as JSON, with the settings of a worker. Raises AssertionError where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "app", *arguments, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=worker.environ,
+        cwd=worker.servers.directory,
+    )
+    said, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()
+    return json.loads(said)
+
+
 async def until(
-    condition: Callable[[], Any], what: str, *workers: WorkerProcess, patience: float = PATIENCE, every: float = 0.1
+    condition: Callable[[], Awaitable[Any]],
+    what: str,
+    *workers: WorkerProcess,
+    patience: float = PATIENCE,
+    every: float = 0.1,
 ) -> None:
     """Return once the awaited `condition` holds. Raises AssertionError, at once where one of the workers has ended."""
     give_up = time.monotonic() + patience

@@ -174,14 +174,20 @@ async def test_what_the_brokers_refuse_for_good_is_raised(producer: Producer) ->
         await producer.send([record("training-ratings", "k", b"1")])
 
 
-async def test_stopping_ends_the_repeating(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_repeating_ends_when_told_to(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", (3600.0,))
     broker(producer).refusals = [KafkaConnectionError()]
     sending = asyncio.create_task(producer.send([record("training-ratings", "k", b"1")]))
     await asyncio.wait_for(broker(producer).refused.wait(), 60)
-    await producer.stop()
+    producer.give_up()
     with pytest.raises(KafkaConnectionError):
-        await sending
+        await asyncio.wait_for(sending, 60)
+    assert broker(producer).running
+    # What is accepted at once still goes out.
+    await producer.send([record("training-ratings", "k", b"2")])
+    await producer.stop()
+    assert not broker(producer).running
+    assert broker(producer).logs == {("training-ratings", 0): [b"2"]}
 
 
 def test_the_fake_stands_in_for_what_aiokafka_has() -> None:

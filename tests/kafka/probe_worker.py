@@ -190,7 +190,10 @@ def _marquee(probe: Probe) -> faust.App:
     tables = make_tables(app, topology, settings)
     make_agents(app, topology, tables, producer, settings)
 
-    class Preparation:
+    class Parts:
+        def __init__(self) -> None:
+            self.producer = producer
+
         async def prepare(self) -> None:
             await wait_for_kafka(settings, asyncio.Event())
             await declare(settings)
@@ -199,7 +202,7 @@ def _marquee(probe: Probe) -> faust.App:
         async def close(self) -> None:
             await producer.stop()
 
-    app.worker = Preparation()
+    app.worker = Parts()
 
     def status() -> dict[str, Any]:
         ready = app.consumer.gate_open and not app.rebalancing and not app.in_recovery

@@ -22,7 +22,7 @@ REBALANCES: Final = int(os.environ.get("MARQUEE_REBALANCES", "5"))
 AT_ONCE: Final = 2
 PARTITIONS: Final = 4
 WAITING: Final = 2_000
-ARRIVING: Final = 100
+ARRIVING: Final = 50
 """Events that arrive every half second meanwhile."""
 
 Report = Callable[[str], None]
@@ -77,18 +77,21 @@ class Pair:
 async def feeding(lab: Lab) -> AsyncIterator[None]:
     """Events arrive all the while."""
 
+    enough = asyncio.Event()
+
     async def feed() -> None:
-        while True:
+        while not enough.is_set():
             await lab.tick(ARRIVING)
-            await asyncio.sleep(0.5)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(enough.wait(), 0.5)
 
     task = asyncio.create_task(feed())
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # Never cut off in the middle: what was sent must be known.
+        enough.set()
+        await task
 
 
 async def rebalanced(lab: Lab, seed: int) -> str:

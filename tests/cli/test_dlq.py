@@ -1,0 +1,132 @@
+"""Dead letters listed, shown, replayed and given up."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app.embedded.broker import Broker
+from tests.cli.conftest import Marquee
+from tests.cli.records import on_topic, put, put_dead_letter
+
+pytestmark = pytest.mark.embedded
+
+VALUE = b'{"film_id": "tt0113277", "value": 9, "best": 5}'
+
+
+@pytest.fixture(autouse=True)
+def topics(connected: Marquee) -> None:
+    """Topics that are declared, and no dead letter that is open."""
+    connected("push", "film", "--title", "Heat")
+    connected("dlq", "purge", "--all")
+
+
+def test_an_open_letter_is_listed_with_its_origin_and_reason(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=17)
+    (row,) = connected.json("dlq", "list")
+    assert (row["id"], row["origin_topic"], row["origin_partition"], row["origin_offset"]) == (letter, "ratings", 1, 17)
+    assert row["resolved"] is False
+    text = connected("dlq", "list").stdout
+    assert "ratings-1-17" in text
+    assert "outside its scale" in text
+
+
+def test_letters_can_be_picked_by_stage(connected: Marquee, broker: Broker) -> None:
+    put_dead_letter(broker, VALUE, offset=1)
+    wanted = put_dead_letter(broker, VALUE, offset=2, stage="intake")
+    assert [row["id"] for row in connected.json("dlq", "list", "--stage", "intake")] == [wanted]
+
+
+def test_a_letter_is_shown_whole_and_cannot_steer_the_terminal(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, b"\x1b[2J evil \xff", offset=3, headers=[("ce_id", b"abc")])
+    text = connected("dlq", "show", letter[:8]).stdout
+    assert "ce_id" in text
+    assert "\\x1b[2J evil \\xff" in text
+    assert "\x1b" not in text
+
+
+def test_a_replayed_record_stands_on_its_topic_as_it_was_and_has_an_id(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=40, headers=[("x", b"1")])
+    connected("dlq", "replay", letter)
+    (raw,) = [raw for raw in on_topic(broker, "ratings") if dict(raw.headers).get("ce_id") == b"ratings-1-40"]
+    assert (raw.key, raw.value, raw.partition) == (b"tt1", VALUE, 1)
+    assert dict(raw.headers)["x"] == b"1"
+
+
+def test_a_record_keeps_the_id_that_it_had(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=41, headers=[("ce_id", b"own-id")])
+    connected("dlq", "replay", letter)
+    assert [dict(raw.headers)["ce_id"] for raw in on_topic(broker, "ratings")][-1] == b"own-id"
+
+
+def test_replaying_twice_sends_once(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=42)
+    assert connected.json("dlq", "replay", letter)["replayed"] == [letter]
+    before = len(on_topic(broker, "ratings"))
+    assert connected.json("dlq", "replay", letter)["replayed"] == []
+    assert connected.json("dlq", "replay", "--all")["replayed"] == []
+    assert len(on_topic(broker, "ratings")) == before
+    assert connected.json("dlq", "list") == []
+    assert letter in [row["id"] for row in connected.json("dlq", "list", "--all") if row["resolved"]]
+
+
+def test_a_record_that_fails_again_is_an_open_letter_again(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=43)
+    connected("dlq", "replay", letter)
+    put_dead_letter(broker, VALUE, offset=43)
+    assert [row["id"] for row in connected.json("dlq", "list")] == [letter]
+
+
+def test_a_mended_value_can_be_sent_in_its_place(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=44, headers=[("ce_dataschema", b"/schemas/ratings/99")])
+    (connected.directory / "mended.json").write_bytes(b'{"mended": true}')
+    connected("dlq", "replay", letter, "--value", "mended.json", "--drop-header", "ce_dataschema")
+    raw = on_topic(broker, "ratings")[-1]
+    found = [r for r in on_topic(broker, "ratings") if dict(r.headers).get("ce_id") == b"ratings-1-44"]
+    assert [json.loads(r.value or b"") for r in found] == [{"mended": True}]
+    assert "ce_dataschema" not in dict(found[0].headers)
+    assert raw.topic == "ratings"
+
+
+def test_a_dry_run_only_says_what_it_would_do(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=45)
+    before = len(on_topic(broker, "ratings"))
+    assert connected.json("dlq", "replay", "--all", "--dry-run")["would_be_replayed"] == [letter]
+    assert connected.json("dlq", "purge", "--all", "--dry-run")["would_be_purged"] == [letter]
+    assert len(on_topic(broker, "ratings")) == before
+    assert len(connected.json("dlq", "list")) == 1
+
+
+def test_purging_resolves_without_sending(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=46)
+    before = len(on_topic(broker, "ratings"))
+    assert connected.json("dlq", "purge", letter)["purged"] == [letter]
+    assert connected.json("dlq", "list") == []
+    assert len(on_topic(broker, "ratings")) == before
+
+
+def test_a_value_too_large_to_keep_is_read_from_its_topic_again(connected: Marquee, broker: Broker) -> None:
+    large = b'"' + b"x" * (6 << 20) + b'"'
+    small = put(broker, "reviews", b'"small"', partition=2)
+    letter = put_dead_letter(broker, large, offset=small, topic="reviews", partition=2, stage="clean-reviews")
+    connected("dlq", "replay", letter)
+    position = f"reviews-2-{small}".encode()
+    (raw,) = [raw for raw in on_topic(broker, "reviews") if dict(raw.headers).get("ce_id") == position]
+    assert raw.value == b'"small"'
+
+
+def test_a_line_of_a_file_is_mended_in_the_file(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, b"1,2,x,4", offset=9, topic="connector.ml", partition=0, stage="connector.ml")
+    told = connected("dlq", "replay", "--all", code=1).stderr
+    assert "marquee connectors run ml" in told
+    assert [row["id"] for row in connected.json("dlq", "list")] == [letter]
+
+
+def test_mistakes_are_told_in_one_line(connected: Marquee, broker: Broker) -> None:
+    put_dead_letter(broker, VALUE, offset=47)
+    put_dead_letter(broker, VALUE, offset=48)
+    assert "no dead letter has the id zzz" in connected.mistake("dlq", "show", "zzz")
+    assert "give more of it" in connected.mistake("dlq", "show", "")
+    assert "Give IDs, or --all" in connected.mistake("dlq", "replay", code=2)
+    assert "exactly one ID" in connected.mistake("dlq", "replay", "--all", "--value", "x", code=2)

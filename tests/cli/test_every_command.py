@@ -1,0 +1,119 @@
+"""What all commands share: help with an example, exit statuses, one line for a mistake, a quick start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from app.cli import main
+from tests.cli.conftest import Marquee
+
+
+def commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command below a group, by the words that call it."""
+    for name, found in group.commands.items():
+        if isinstance(found, click.Group):
+            yield from commands(found, (*words, name))
+        else:
+            yield (*words, name), found
+
+
+COMMANDS = dict(commands(main))
+each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+RUNS = {("up",)}
+"""Prints no data."""
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    wanted = """
+    up|demo|push film|push celebrity|push file|film|films|topics|topology|schemas|asyncapi|evaluate|dlq list|dlq show
+    dlq replay|dlq purge|doctor|config check|archive status|archive verify|rebuild|models list|models show
+    connectors kinds|connectors list|connectors check|connectors show|connectors run
+    """
+    named = {tuple(words.split()) for line in wanted.strip().splitlines() for words in line.split("|")}
+    assert named <= set(COMMANDS)
+
+
+@each_command
+def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...], marquee: Marquee) -> None:
+    text = marquee(*words, "--help").stdout
+    (example,) = [line for line in text.splitlines() if line.startswith("Example: ") or " Example: " in line]
+    assert f"marquee {' '.join(words)}" in example
+    assert COMMANDS[words].help, "says nothing of itself"
+
+
+@each_command
+def test_every_command_takes_the_common_options(words: tuple[str, ...]) -> None:
+    options = {name for parameter in COMMANDS[words].params for name in parameter.opts}
+    assert {"--config", "--data-dir", "--debug"} <= options
+    assert ("--json" in options) is (words not in RUNS)
+
+
+@each_command
+def test_an_unknown_option_is_called_wrongly(words: tuple[str, ...], marquee: Marquee) -> None:
+    line = marquee.mistake(*words, "--no-such-thing", code=2)
+    assert f"marquee {' '.join(words)} --help" in line
+
+
+@each_command
+def test_a_broken_configuration_is_told_by_every_command_that_reads_it(
+    words: tuple[str, ...], marquee: Marquee
+) -> None:
+    (marquee.directory / "marquee.toml").write_text("[web]\nprot = 1\n")
+    arguments = {"ID": "tt1375666", "NAME": "ratings", "PATH": "marquee.toml", "ID...": "5f0c"}
+    given = [
+        arguments[str(p.metavar or p.name).upper()] for p in COMMANDS[words].params if isinstance(p, click.Argument)
+    ]
+    needed = {("push", "film"): ["--title", "T"], ("push", "celebrity"): ["--name", "N"]}
+    if words in {("topology",), ("schemas",), ("connectors", "kinds"), ("evaluate",)}:
+        return
+    if words == ("doctor",):
+        assert "marquee.toml:2: web.prot" in marquee(*words, code=1).stdout
+        return
+    assert "marquee.toml:2: web.prot" in marquee.mistake(*words, *given, *needed.get(words, []))
+
+
+def test_help_comes_at_once_because_nothing_heavy_is_imported() -> None:
+    program = (
+        "import sys, app.cli\n"
+        "print(sorted({'faust', 'river', 'mlflow', 'aiokafka', 'aiohttp', 'numpy', 'motor', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "app", "push", "film"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["marquee: Missing option '--title'. See `marquee push film --help`."]
+
+
+def test_an_unknown_command_is_called_wrongly(marquee: Marquee) -> None:
+    assert "No such command 'filmz'" in marquee.mistake("filmz", code=2)
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    words = [sys.executable, "-m", "app", "films", "--data-dir", "/no/such/place", "--debug"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("film", "tt1"), ("films",), ("models", "list")], ids=" ".join
+)
+def test_without_a_worker_look_ups_say_how_to_start_one(words: tuple[str, ...], marquee: Marquee) -> None:
+    assert "marquee up --embedded" in marquee.mistake(*words)
+
+
+@pytest.mark.parametrize("words", [("push", "film", "--title", "T"), ("dlq", "list")], ids=" ".join)
+def test_without_a_broker_a_command_says_how_to_start_one(words: tuple[str, ...], marquee: Marquee) -> None:
+    assert "marquee up --embedded" in marquee.mistake(*words)
+
+
+def test_a_data_directory_in_which_nothing_runs_is_named(marquee: Marquee) -> None:
+    assert "no Marquee runs in elsewhere" in marquee.mistake("films", "--data-dir", "elsewhere")
