@@ -3,61 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Iterable
 from typing import Any
 
-import faust
-from faust.app.base import BootStrategy
-
 from agents.errors import Unavailable
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
-from app.delivery.stream import BatchStream
-from app.delivery.table import BatchTable
 from app.delivery.topics import declare, partitions, wait_for_kafka
-from app.delivery.transport import Transport, assert_supported
+from app.delivery.transport import assert_supported
+from app.faust_app import MarqueeApp, make_faust_app
 from app.learning.lessons import ModelSpec
 from app.learning.service import Desk, LearnerService
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.learning.tracking import TrackingService
-from app.observe.logs import logging_config
 from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
 from app.topology import Ports, film_topology
-from app.web.server import ANY_PORT, WebService
+from app.web.server import WebService
 from schemas.commands import ControlModel
 
 log = logging.getLogger(__name__)
-
-
-class WithoutFaustsWeb(BootStrategy):  # type: ignore[misc]
-    """Marquee serves HTTP itself; Faust's server would show tables to anyone, on every address."""
-
-    enable_web = False
-
-
-class MarqueeApp(faust.App):  # type: ignore[misc]
-    """A Faust app with Marquee's consumer, that waits for Kafka and declares every topic before it reads any."""
-
-    BootStrategy = WithoutFaustsWeb
-    worker: Worker
-
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
-
-    async def on_first_start(self) -> None:
-        """Make the way ready before any of Faust's own services start."""
-        await super().on_first_start()
-        await self.worker.prepare()
-
-    async def on_shutdown(self) -> None:
-        """Disconnect what `prepare` connected, after everything that uses it has stopped."""
-        await super().on_shutdown()
-        await self.worker.close()
 
 
 class Worker:
@@ -67,8 +37,7 @@ class Worker:
         assert_supported()
         self.settings = settings
         self.partitions = partitions(settings)
-        self.app = _faust_app(settings)
-        self.app.worker = self
+        self.app = make_faust_app(settings, self)
         self.store = MongoStore(settings.mongo)
         self.producer = Producer(settings.servers, self.partitions)
         self.keeper = SnapshotKeeper(
@@ -136,6 +105,8 @@ class Worker:
         for learner in self.learners.values():
             await self.app.add_runtime_dependency(learner)
         await self.app.add_runtime_dependency(self.tracking)
+        # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
+        gc.freeze()
         self.prepared = True
 
     async def _ensure_indexes(self) -> None:
@@ -145,6 +116,10 @@ class Worker:
             except Unavailable as error:
                 log.warning("waiting for MongoDB: %s", error)
                 await asyncio.sleep(2.0)
+
+    def give_up(self) -> None:
+        """Do not wait for brokers that are away: what is unsent is made again at the next start."""
+        self.producer.give_up()
 
     async def close(self) -> None:
         """Disconnect."""
@@ -158,41 +133,6 @@ class Worker:
     def gate_open(self) -> bool:
         """Whether source events are being read."""
         return bool(self.prepared and getattr(self.app.consumer, "gate_open", False))
-
-
-def _faust_app(settings: Settings) -> MarqueeApp:
-    datadir = settings.data_dir / "workers" / settings.worker.id
-    datadir.mkdir(parents=True, exist_ok=True)
-    return MarqueeApp(
-        settings.worker.app,
-        broker=settings.broker.url,
-        store="rocksdb://?driver=rocksdict",
-        datadir=str(datadir.absolute()),
-        # The guarantees rest on these; given here, no environment variable can change them.
-        processing_guarantee="at_least_once",
-        stream_wait_empty=True,
-        broker_max_poll_records=500,
-        stream_buffer_maxsize=4096,
-        consumer_auto_offset_reset="earliest",
-        producer_acks=-1,
-        broker_commit_interval=1.0,
-        broker_session_timeout=settings.broker.session_timeout,
-        broker_heartbeat_interval=min(1.0, settings.broker.session_timeout / 5),
-        consumer_group_instance_id=settings.worker.id,
-        consumer_max_fetch_size=4 << 20,
-        topic_partitions=settings.topics.partitions,
-        topic_replication_factor=settings.broker.replication,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        web_enabled=False,
-        web_host=settings.web.host,
-        web_port=settings.web.port or ANY_PORT,
-        canonical_url=settings.web.canonical_url or f"http://{settings.web.host}:{settings.web.port}",
-        worker_redirect_stdouts=False,
-        logging_config=logging_config(settings.worker.log),
-        Stream=BatchStream,
-        Table=BatchTable,
-    )
 
 
 def faust_app() -> MarqueeApp:

@@ -12,6 +12,8 @@ from schemas.base import Record
 SPEC_VERSION: Final = "1.0"
 SOURCE: Final = "/marquee"
 CONTENT_TYPE: Final = b"application/json"
+LONGEST_VALUE: Final = 1024
+"""Bytes of a CloudEvents attribute that is taken over; ids travel on with every event that follows."""
 SCHEMA_PREFIX: Final = "/schemas/"
 
 Headers = list[tuple[str, bytes]]
@@ -60,11 +62,11 @@ def to_headers(record: type[Record], envelope: Envelope) -> Headers:
 def read_envelope(headers: Iterable[tuple[str, bytes]] | None, position: str) -> tuple[Envelope, str | None]:
     """The envelope and `ce_dataschema` of a record; `position` stands in for an id that it lacks.
 
-    Header values that are not UTF-8 are read as if they were absent.
+    Header values that are null, too long or not UTF-8 are read as if they were absent.
     """
     found: dict[str, str] = {}
     for name, value in headers or ():
-        if name.startswith("ce_"):
+        if name.startswith("ce_") and value is not None and len(value) <= LONGEST_VALUE:
             try:
                 found[name] = bytes(value).decode()
             except UnicodeDecodeError:

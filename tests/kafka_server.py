@@ -157,7 +157,7 @@ class KafkaServer:
         places = {"host": LOOPBACK, "port": self.port, "controller": self._controller}
         unformatted.write_text(_PROPERTIES.format(**places, logs=self.directory / "data"))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(unformatted)]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(unformatted)]
         done = subprocess.run(
             [*self._java("-Xmx128m"), *tool], capture_output=True, text=True, timeout=120, check=False
         )

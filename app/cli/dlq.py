@@ -75,7 +75,7 @@ def _show(call: Call, letter_id: str) -> None:
         return
     fields = {name: value for name, value in _fields(letter).items() if not name.endswith("_base64")}
     fields["key"] = _readable(letter.record.key_base64)
-    fields["headers"] = {name: _readable(value) for name, value in letter.record.headers}
+    fields["headers"] = [f"{name}: {_readable(value)}" for name, value in letter.record.headers]
     print_fields(fields)
     click.echo(_readable(letter.record.value_base64) or "(the value was too large to keep, or there was none)")
 

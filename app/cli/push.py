@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,14 +14,16 @@ from app.cli.call import Call, command, run
 from app.cli.output import print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
-from schemas.envelope import Envelope, to_headers
 
 if TYPE_CHECKING:
     from app.cli.rows import Row
     from app.delivery.producer import Outgoing
 
+Pushed = PushFilm | PushCelebrity
+
 BATCH: Final = 500
 SHOWN_FAULTS: Final = 20
+KEPT_FAULTS: Final = 10_000
 WAIT_SECONDS: Final = 30.0
 
 
@@ -59,7 +60,9 @@ def _celebrity(call: Call, **fields: Any) -> None:
     _push_one(call, PushCelebrity(**fields))
 
 
-def _push_one(call: Call, pushed: PushFilm | PushCelebrity) -> None:
+def _push_one(call: Call, pushed: Pushed) -> None:
+    from app.pushes import command as to_command
+    from app.pushes import identity
     from schemas.catalogue import decode, encode
 
     try:
@@ -68,31 +71,12 @@ def _push_one(call: Call, pushed: PushFilm | PushCelebrity) -> None:
         found = identity(pushed)
     except Rejected as error:
         raise click.UsageError(f"{error}.", click.get_current_context()) from error
-    event_id = str(uuid.uuid4())
-    run(_send(call, [_outgoing(pushed, found, event_id)]))
+    event_id, record = to_command(pushed, found)
+    run(_send(call, [record]))
     if call.as_json:
         print_json({"id": found, "event_id": event_id})
     else:
         click.echo(f"{found} (event {event_id})")
-
-
-def identity(pushed: PushFilm | PushCelebrity) -> str:
-    """The canonical id that the pipeline will give it. Raises Rejected."""
-    from agents.intake import submission
-    from schemas.ids import celebrity_id
-
-    if isinstance(pushed, PushFilm):
-        return submission(pushed).film_id
-    return celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
-
-
-def _outgoing(pushed: PushFilm | PushCelebrity, key: str, event_id: str) -> Outgoing:
-    from app.delivery.producer import Outgoing
-    from schemas.catalogue import encode
-
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    headers = to_headers(type(pushed), Envelope(event_id, event_id, time=now))
-    return Outgoing(pushed.topic, key.encode(), encode(pushed), headers)
 
 
 async def _send(call: Call, records: list[Outgoing]) -> None:
@@ -110,44 +94,46 @@ def _file(call: Call, path: Path) -> None:
     Columns or fields: title, kind, year, imdb, wikidata, tmdb for films; name, wikidata, tmdb for celebrities; type
     (film or celebrity) where both are in one file. Good rows are sent, bad ones reported by line; then it exits 1.
     """
-    from app.cli.rows import open_text, read_rows
+    from app.cli.rows import read_rows
 
-    open_text(path).close()
-    sent, bad = run(_send_file(call, read_rows(path), None if path.suffix == ".gz" else path.stat().st_size))
+    rows = read_rows(path)
+    sent, refused, bad = run(_send_file(call, rows, None if path.suffix == ".gz" else path.stat().st_size))
     if call.as_json:
-        print_json({"sent": sent, "bad": [{"line": line, "error": fault} for line, fault in bad]})
+        lines = [{"line": line, "error": fault} for line, fault in bad]
+        print_json({"sent": sent, "refused": refused, "bad": lines})
     else:
         for line, fault in bad[:SHOWN_FAULTS]:
             click.echo(f"{path}:{line}: {fault}", err=True)
-        if len(bad) > SHOWN_FAULTS:
-            click.echo(f"... and {len(bad) - SHOWN_FAULTS} more bad rows (--json lists all)", err=True)
-        click.echo(f"{sent} sent, {len(bad)} bad")
-    if bad:
+        if refused > SHOWN_FAULTS:
+            click.echo(f"... and {refused - SHOWN_FAULTS} more bad rows (--json lists them)", err=True)
+        click.echo(f"{sent} sent, {refused} bad")
+    if refused:
         click.get_current_context().exit(1)
 
 
-async def _send_file(call: Call, rows: Iterator[Row], size: int | None) -> tuple[int, list[tuple[int, str]]]:
+async def _send_file(call: Call, rows: Iterator[Row], size: int | None) -> tuple[int, int, list[tuple[int, str]]]:
+    """How many rows were sent and refused, and the first of the refused with their lines."""
     import asyncio
 
     from app.cli.kafka import producer_for
     from app.cli.progress import progress
 
-    sent, bad = 0, list[tuple[int, str]]()
+    sent, refused, bad = 0, 0, list[tuple[int, str]]()
     async with producer_for(call.settings(), (PushFilm.topic,)) as producer:
         with progress("rows", size) as advance:
             while batch := list(islice(rows, BATCH)):
                 good, faults = _sorted_out(batch)
-                bad += faults
+                bad += faults[: KEPT_FAULTS - len(bad)]
                 await asyncio.wait_for(producer.send(good), WAIT_SECONDS)
-                sent += len(good)
+                sent, refused = sent + len(good), refused + len(faults)
                 advance(len(batch), batch[-1].position, size)
-    return sent, bad
+    return sent, refused, bad
 
 
 def _sorted_out(batch: list[Row]) -> tuple[list[Outgoing], list[tuple[int, str]]]:
     """What can be sent, and the faults of the rest by line."""
-    import hashlib
-
+    from app.pushes import command as to_command
+    from app.pushes import identity
     from schemas.catalogue import encode
 
     good, bad = list[Any](), list[tuple[int, str]]()
@@ -160,6 +146,5 @@ def _sorted_out(batch: list[Row]) -> tuple[list[Outgoing], list[tuple[int, str]]
             bad.append((row.line, str(error)))
             continue
         # The same row has the same id, so that a file that is pushed twice is one story.
-        digest = hashlib.blake2b(encode(row.pushed), digest_size=16).hexdigest()
-        good.append(_outgoing(row.pushed, key, str(uuid.UUID(digest))))
+        good.append(to_command(row.pushed, key, derived_id(encode(row.pushed).decode(), "push-file"))[1])
     return good, bad

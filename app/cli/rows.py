@@ -46,13 +46,17 @@ def open_text(path: Path) -> IO[str]:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, whose format its name tells (before `.gz`). Raises CliError for another format."""
+    """The rows of a file, whose format its name tells (before `.gz`). Raises CliError for another format, at once."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     reader = FORMATS.get(suffixes[-1] if suffixes else "")
     if reader is None:
         raise CliError(f"{path}: name it .csv, .json or .ndjson (and .gz after that), so that its format is known")
-    with open_text(path) as file:
-        line = position = 0
+    return _rows(open_text(path), reader)
+
+
+def _rows(opened: IO[str], reader: Callable[[IO[str]], Found]) -> Iterator[Row]:
+    line = position = 0
+    with opened as file:
         try:
             for line, position, found in reader(file):
                 yield _row(line, position, found)

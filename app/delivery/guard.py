@@ -16,8 +16,8 @@ from schemas.envelope import Envelope, read_envelope, to_headers
 from schemas.events import DeadLettered
 from schemas.ids import derived_id
 
-KEPT_VALUE_BYTES: Final = 6 << 20
-"""A larger value stays on its topic; the dead letter says where."""
+KEPT_BYTES: Final = 6 << 20
+"""A larger record stays on its topic; the dead letter says where."""
 
 
 class Misplaced(Exception):  # noqa: N818  not a fault: the record is sent on to where it belongs
@@ -83,7 +83,9 @@ def dead_letter(
     raw: Raw, stage: str, reason: str, error: BaseException, attempts: int, now: Callable[[], float] = time.time
 ) -> Outgoing:
     """The record that says that `raw` was given up, whole enough to be replayed."""
-    keep = raw.value is not None and len(raw.value) <= KEPT_VALUE_BYTES
+    headers = raw.headers
+    size = len(raw.value or b"") + len(raw.key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
+    kept = raw if size <= KEPT_BYTES else raw._replace(value=None, key=None, headers=[])
     record = DeadLettered(
         id=derived_id(raw.position, stage),
         stage=stage,
@@ -94,10 +96,10 @@ def dead_letter(
         origin_partition=raw.partition,
         origin_offset=raw.offset,
         failed_at=rfc3339(int(now() * 1000)),
-        key_base64=None if raw.key is None else base64.b64encode(raw.key).decode(),
-        value_base64=base64.b64encode(raw.value).decode() if keep and raw.value is not None else None,
+        key_base64=None if kept.key is None else base64.b64encode(kept.key).decode(),
+        value_base64=None if kept.value is None else base64.b64encode(kept.value).decode(),
         value_bytes=None if raw.value is None else len(raw.value),
-        headers=tuple((name, base64.b64encode(value or b"").decode()) for name, value in raw.headers),
+        headers=tuple((name, base64.b64encode(value or b"").decode()) for name, value in kept.headers),
     )
     parent, _ = read_envelope(raw.headers, raw.position)
     envelope = Envelope(record.id, parent.correlation_id, parent.id, record.failed_at)

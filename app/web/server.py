@@ -16,6 +16,7 @@ from mode import Service
 from yarl import URL
 
 from agents.errors import MustStopError
+from app.faust_app import ANY_PORT
 from app.storage.views import FilmRow
 from app.topology import FACTS
 from app.web.application import make_application
@@ -37,8 +38,6 @@ from schemas.events import Facts, FactsObserved
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
-ANY_PORT: Final = 1
-"""What `web_port` of the Faust app is where `web.port` is 0: Faust refuses 0, and nobody asks for port 1."""
 TOKEN_VARIABLE: Final = "MARQUEE_API_TOKEN"
 
 

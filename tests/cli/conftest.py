@@ -49,7 +49,11 @@ def marquee(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Marquee:
     monkeypatch.chdir(tmp_path)
     found = Marquee(tmp_path)
     nowhere = {"MARQUEE_BROKER__URL": "kafka://127.0.0.1:1", "MARQUEE_WEB__PORT": "1", "MARQUEE_CONFIG": None}
-    found.environment = {**nowhere, "MARQUEE_MONGO__URL": "mongodb://127.0.0.1:1/marquee", "MARQUEE_MONGO__TIMEOUT": "1"}
+    found.environment = {
+        **nowhere,
+        "MARQUEE_MONGO__URL": "mongodb://127.0.0.1:1/marquee",
+        "MARQUEE_MONGO__TIMEOUT": "1",
+    }
     return found
 
 

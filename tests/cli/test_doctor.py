@@ -36,7 +36,11 @@ def test_everything_that_is_away_fails_with_a_way_to_mend_it(marquee: Marquee) -
 
 @pytest.mark.embedded
 def test_what_is_there_is_in_order(connected: Marquee, mongo: str) -> None:
-    connected.environment |= {"MARQUEE_MONGO__URL": mongo, "MARQUEE_MLFLOW__TRACKING_URI": "", "MARQUEE_MONGO__TIMEOUT": "10"}
+    connected.environment |= {
+        "MARQUEE_MONGO__URL": mongo,
+        "MARQUEE_MLFLOW__TRACKING_URI": "",
+        "MARQUEE_MONGO__TIMEOUT": "10",
+    }
     answer = connected.json("doctor")
     assert answer["ok"] is True
     assert {"configuration", "broker", "topics", "clock", "mongo", "mlflow", "data directory", "disk"} <= set(
@@ -54,7 +58,7 @@ def test_topics_that_are_cut_otherwise_are_found(connected: Marquee, mongo: str)
 
 
 def test_a_broken_configuration_comes_first_and_alone(marquee: Marquee) -> None:
-    (marquee.directory / "marquee.toml").write_text("[web]\nport = 70000\n")
+    (marquee.directory / "marquee.toml").write_text("[web]\nprot = 1\n")
     answer = marquee.json("doctor", code=1)
     assert [check["name"] for check in answer["checks"]] == ["configuration"]
 
@@ -111,9 +115,7 @@ def test_passwords_are_not_shown() -> None:
         ('[connectors.x]\nkind = "csv"\npath = ""\n', "marquee.toml:3: connectors.x.path"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_named_with_file_line_and_key(
-    marquee: Marquee, text: str, part: str
-) -> None:
+def test_a_mistake_in_the_configuration_is_named_with_file_line_and_key(marquee: Marquee, text: str, part: str) -> None:
     (marquee.directory / "marquee.toml").write_text(text)
     assert part in marquee.mistake("config", "check")
     answer = marquee.json("config", "check", code=1)

@@ -45,7 +45,13 @@ class KilledError(Exception):
 
 
 async def run(
-    place: Path | str, data_dir: Path, topics: Topics, *, allow: tuple[str, ...] = (), timeout: float = 10.0, **keys: Any
+    place: Path | str,
+    data_dir: Path,
+    topics: Topics,
+    *,
+    allow: tuple[str, ...] = (),
+    timeout: float = 10.0,
+    **keys: Any,
 ) -> Report:
     """Run the connector `ml` on a file or address."""
     config = config_of("ml", {"kind": "csv", "path": str(place), **keys})

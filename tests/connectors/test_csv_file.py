@@ -70,7 +70,9 @@ async def test_what_the_movies_file_says_goes_out_as_facts_before_the_first_rati
 
 
 async def test_columns_may_stand_in_any_order_and_name_canonical_films(tmp_path: Path) -> None:
-    (tmp_path / "r.csv").write_text("timestamp,film_id,note,rating\n2020-01-02T03:04:05+01:00,tt0114709,x,4\n1,31,x,4\n")
+    (tmp_path / "r.csv").write_text(
+        "timestamp,film_id,note,rating\n2020-01-02T03:04:05+01:00,tt0114709,x,4\n1,31,x,4\n"
+    )
     topics = Topics()
     report = await run(tmp_path / "r.csv", tmp_path, topics)
     (rating,) = topics.records()

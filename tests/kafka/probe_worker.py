@@ -155,11 +155,11 @@ def _marquee(probe: Probe) -> faust.App:
     from app.delivery.producer import Producer
     from app.delivery.topics import declare, partitions, wait_for_kafka
     from app.delivery.transport import assert_supported
+    from app.faust_app import make_faust_app
     from app.observe import metrics
     from app.runner import make_agents, make_tables
     from app.settings import load
     from app.topology import Kind, Stage, TableSpec, Topology
-    from app.worker import _faust_app
 
     async def count(message: Message[Tick], counts: MutableMapping[str, Count]) -> AsyncIterator[Record]:
         await asyncio.sleep(probe.pause)
@@ -184,25 +184,24 @@ def _marquee(probe: Probe) -> faust.App:
     assert_supported()
     settings = load()
     producer = Producer(settings.servers, partitions(settings))
-    app = _faust_app(settings)
-    app.conf.stream_buffer_maxsize = probe.buffer
-    app.conf.broker_max_poll_records = probe.poll
-    tables = make_tables(app, topology, settings)
-    make_agents(app, topology, tables, producer, settings)
 
     class Parts:
-        def __init__(self) -> None:
-            self.producer = producer
-
         async def prepare(self) -> None:
             await wait_for_kafka(settings, asyncio.Event())
             await declare(settings)
             await producer.start()
 
+        def give_up(self) -> None:
+            producer.give_up()
+
         async def close(self) -> None:
             await producer.stop()
 
-    app.worker = Parts()
+    app = make_faust_app(settings, Parts())
+    app.conf.stream_buffer_maxsize = probe.buffer
+    app.conf.broker_max_poll_records = probe.poll
+    tables = make_tables(app, topology, settings)
+    make_agents(app, topology, tables, producer, settings)
 
     def status() -> dict[str, Any]:
         ready = app.consumer.gate_open and not app.rebalancing and not app.in_recovery

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from schemas.commands import PushFilm
-
+from schemas.events import RatingObserved
 from tests.stories.conftest import Story
 
 INCEPTION = "tt1375666"
@@ -37,8 +37,6 @@ async def test_one_rating_gives_one_prediction_that_names_its_cause(story: Story
 
 
 async def test_the_cause_of_a_prediction_is_the_id_that_the_rating_brought(story: Story) -> None:
-    from schemas.events import RatingObserved
-
     story.runner.push(RatingObserved(film_id=INCEPTION, source="x", source_record_id="1", value=7.0), ce_id="mine")
     await story.runner.settle()
     assert values(story, "rating-predictions")[0]["cause_id"] == "mine"

@@ -16,11 +16,12 @@ from agents.messages import Message
 from app.delivery.producer import Outgoing, partition_of
 from app.delivery.table import PartitionRows
 from app.delivery.topics import partitions
+from app.faust_app import ANY_PORT
 from app.settings import Settings, Web
 from app.storage.memory import MemoryStore
 from app.topology import film_topology
 from app.web.probes import Ping, Probes
-from app.web.server import ANY_PORT, WebService
+from app.web.server import WebService
 from schemas.base import Record
 from schemas.entities import Prediction
 from schemas.envelope import Envelope
