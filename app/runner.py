@@ -12,6 +12,7 @@ from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.raw import of_faust
+from app.delivery.schema import AsItCame
 from app.delivery.stage_worker import Abandoned, StageWorker
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable
 from app.delivery.topics import partitions
@@ -77,11 +78,7 @@ def make_agents(
         )
         topic = app.topic(
             stage.topic,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            allow_empty=True,
+            schema=AsItCame(),
             partitions=counts[stage.topic],
         )
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, settings))

@@ -106,7 +106,10 @@ class Worker:
             await self.app.add_runtime_dependency(learner)
         await self.app.add_runtime_dependency(self.tracking)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
+        gc.collect()
         gc.freeze()
+        # Events are many and live shortly: at Python's own thresholds a tenth of a busy worker's time is looking at them.
+        gc.set_threshold(50_000, 20, 50)
         self.prepared = True
 
     async def _ensure_indexes(self) -> None:

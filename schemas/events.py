@@ -10,7 +10,10 @@ from schemas.base import Layout, Record
 
 RatingKind = Literal["mean", "single", "approval"]
 Score = Annotated[float, Meta(ge=0.0, le=10.0)]
+Year = Annotated[int, Meta(ge=1870, le=2200)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What every JSON reader and every database can hold."""
 LongText = Annotated[str, Meta(max_length=200_000)]
 
 
@@ -23,10 +26,10 @@ class FilmRegistered(Record, frozen=True, kw_only=True):
     film_id: str
     title: str | None = None
     kind: Literal["movie", "tv"] = "movie"
-    year: int | None = None
+    year: Year | None = None
     imdb: str | None = None
     wikidata: str | None = None
-    tmdb: int | None = None
+    tmdb: Count | None = None
 
 
 class RatingObserved(Record, frozen=True, kw_only=True):
@@ -41,7 +44,7 @@ class RatingObserved(Record, frozen=True, kw_only=True):
     value: float
     best: float | None = None
     worst: float | None = None
-    votes: Annotated[int, Meta(ge=0)] | None = None
+    votes: Count | None = None
     kind: RatingKind | None = None
     author: Annotated[str, Meta(max_length=512)] | None = None
     observed_at: str | None = None
@@ -77,7 +80,7 @@ class FactsObserved(Record, frozen=True, kw_only=True):
     film_id: ShortText
     source: ShortText
     title: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
-    year: Annotated[int, Meta(ge=1870, le=2200)] | None = None
+    year: Year | None = None
     genres: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
     runtime_minutes: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     budget: Annotated[float, Meta(ge=0, le=1e13)] | None = None
@@ -91,7 +94,7 @@ class Facts(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "title"
 
     title: str | None = None
-    year: int | None = None
+    year: Year | None = None
     genres: tuple[str, ...] = ()
     runtime_minutes: float | None = None
     budget: float | None = None
@@ -115,16 +118,16 @@ class RatingCleaned(Record, frozen=True, kw_only=True):
     source_record_id: str
     score: Score
     kind: RatingKind
-    ordinal: int
-    partition: int
-    offset: int
+    ordinal: Count
+    partition: Count
+    offset: Count
     cause_id: str
     received_at: str
     replaces: float | None = None
     author: str | None = None
     observed_at: str | None = None
     url: str | None = None
-    votes: int | None = None
+    votes: Count | None = None
     facts: Facts | None = None
 
 
@@ -139,11 +142,11 @@ class RatingPredicted(Record, frozen=True, kw_only=True):
     film_id: str
     predicted: Score
     current_mean: Score | None
-    n_ratings: int
+    n_ratings: Count
     model: str
     model_version: str
     predicted_at: str
-    horizon: int = 10
+    horizon: Count = 10
 
 
 class ReviewCleaned(Record, frozen=True, kw_only=True):
@@ -157,8 +160,8 @@ class ReviewCleaned(Record, frozen=True, kw_only=True):
     source: str
     source_record_id: str
     text: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     cause_id: str
     received_at: str
     score: Score | None = None
@@ -196,12 +199,12 @@ class DeadLettered(Record, frozen=True, kw_only=True):
     stage: str
     reason: str
     error: str
-    attempts: int
+    attempts: Count
     origin_topic: str
-    origin_partition: int
-    origin_offset: int
+    origin_partition: Count
+    origin_offset: Count
     failed_at: str
     key_base64: str | None = None
     value_base64: str | None = None
-    value_bytes: int | None = None
+    value_bytes: Count | None = None
     headers: tuple[tuple[str, str], ...] = ()

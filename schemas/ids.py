@@ -14,15 +14,15 @@ NAMESPACE: Final = uuid.UUID("6d617271-7565-5e00-8000-000000000001")
 Kind = Literal["movie", "tv"]
 
 _FILM = re.compile(
-    r"tt\d{7,10}|Q[1-9]\d{0,11}|tmdb:(?:movie|tv)/[1-9]\d{0,9}"
+    r"tt[0-9]{7,10}|Q[1-9][0-9]{0,11}|tmdb:(?:movie|tv)/[1-9][0-9]{0,9}"
     r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
 _PERSON = re.compile(
-    r"nm\d{7,10}|Q[1-9]\d{0,11}|tmdb:person/[1-9]\d{0,9}"
+    r"nm[0-9]{7,10}|Q[1-9][0-9]{0,11}|tmdb:person/[1-9][0-9]{0,9}"
     r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
-_IMDB_TITLE = re.compile(r"tt\d{7,10}")
-_WIKIDATA = re.compile(r"Q[1-9]\d{0,11}")
+_IMDB_TITLE = re.compile(r"tt[0-9]{7,10}")
+_WIKIDATA = re.compile(r"Q[1-9][0-9]{0,11}")
 
 FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N or local:<uuid5>"
 

@@ -171,14 +171,15 @@ async def check_leftovers(settings: Settings) -> Check:
     found = running(directory)
     if found is not None:
         return Check("runs here", True, f"a Marquee runs in {directory} (pid {found.pid}, {found.web or 'no web yet'})")
-    alive = _leftovers(directory)
+    alive = leftover_processes(directory)
     if alive:
         fix = f"`marquee up --embedded --data-dir {directory}` ends them and takes over"
         return Check("runs here", False, f"left behind by a killed run: {', '.join(alive)}", fix)
     return Check("runs here", True, f"none in {directory}")
 
 
-def _leftovers(directory: Path) -> list[str]:
+def leftover_processes(directory: Path) -> list[str]:
+    """Processes noted in a data directory that still run, by name and pid."""
     from app.embedded.leftovers import PidFile, identity
 
     alive = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from app.cli.call import Call, command, run
 from app.cli.output import print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
+from schemas.ids import derived_id
 
 if TYPE_CHECKING:
     from app.cli.rows import Row

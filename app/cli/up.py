@@ -45,7 +45,8 @@ def _up(call: Call, embedded: bool, web_port: int | None, workers: int) -> None:
 
 
 async def _run(call: Call, settings: Settings, embedded: bool, web_port: int | None, workers: int) -> None:
-    from app.embedded.up import EmbeddedMarquee, LocalWorkers, run_until_stopped
+    from app.embedded.local import LocalWorkers
+    from app.embedded.up import EmbeddedMarquee, run_until_stopped
 
     marquee: Running
     if embedded:

@@ -21,6 +21,7 @@ INTERVAL: Final = 0.005
 TOGGLE: Final = signal.SIGRTMIN
 """Faust has handlers of its own for the signals that are meant for users."""
 COLLECTOR: Final = "garbage collector, part of the above"
+"""An upper bound: each look makes frame objects, which are more to collect."""
 _DEPTH: Final = 60
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.checks import _leftovers, _shown, broker_skew
+from app.cli.checks import _shown, broker_skew, leftover_processes
 from app.embedded import leftovers
 from app.embedded.broker import Broker
 from tests.cli.conftest import Marquee
@@ -75,11 +75,11 @@ def test_processes_that_a_killed_run_left_are_found_and_others_are_not(tmp_path:
     try:
         leftovers.remember(tmp_path / "run" / "broker.pid", process.pid)
         (tmp_path / "run" / "mongo.pid").write_text(f'{{"pid":{os.getpid()},"identity":"another"}}')
-        assert _leftovers(tmp_path) == [f"broker (pid {process.pid})"]
+        assert leftover_processes(tmp_path) == [f"broker (pid {process.pid})"]
     finally:
         process.kill()
         process.wait()
-    assert _leftovers(tmp_path) == []
+    assert leftover_processes(tmp_path) == []
 
 
 @pytest.mark.embedded

@@ -23,6 +23,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def rewrite(path: Path, text: str) -> None:
+    """Put other content into a file."""
+    path.write_text(text)
+
+
 async def test_every_row_becomes_a_rating_on_the_files_own_scale(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(HEADER + "7,31,2.5,1260759144\n")
     topics = Topics()
@@ -153,7 +158,7 @@ async def test_a_row_that_is_read_twice_has_the_same_id_and_a_changed_one_anothe
 
 async def test_a_file_that_became_another_one_is_read_from_its_beginning(file: Path, tmp_path: Path) -> None:
     await run(file, tmp_path, Topics())
-    file.write_text(rating_file(2500).replace("\n1,", "\n9,", 1))
+    rewrite(file, rating_file(2500).replace("\n1,", "\n9,", 1))
     topics = Topics()
     report = await run(file, tmp_path, topics)
     assert len(topics.records()) == 2500
@@ -162,7 +167,7 @@ async def test_a_file_that_became_another_one_is_read_from_its_beginning(file: P
 
 async def test_a_file_that_became_shorter_is_read_from_its_beginning(file: Path, tmp_path: Path) -> None:
     await run(file, tmp_path, Topics())
-    file.write_text(rating_file(10))
+    rewrite(file, rating_file(10))
     topics = Topics()
     await run(file, tmp_path, topics)
     assert len(topics.records()) == 10

@@ -32,7 +32,7 @@ class Hops:
         self.learner = new_learner()
         self.counted: dict[str, int] = {}
 
-    def clean(self, value: bytes, key: Any, timestamp: int, headers: Any, state: State) -> bytes | None:
+    def clean(self, value: bytes, key: Any, timestamp: int, headers: Any, state: State[Any, Any]) -> bytes | None:
         """A training record; None for a rating that was there before."""
         rating = _observed(value)
         score = score_of(rating.value, rating.best, rating.worst)
@@ -60,7 +60,7 @@ class Hops:
             )
         )
 
-    def learn(self, value: bytes, key: Any, timestamp: int, headers: Any, state: State) -> bytes | None:
+    def learn(self, value: bytes, key: Any, timestamp: int, headers: Any, state: State[Any, Any]) -> bytes | None:
         """A prediction."""
         said = self.learner.observe(_cleaned(value))
         if said is None:

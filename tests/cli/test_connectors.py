@@ -1,0 +1,72 @@
+"""`marquee connectors`: a rating file from the command line to the broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.embedded.broker import Broker
+from tests.cli.conftest import Marquee
+from tests.cli.records import on_topic
+
+CONFIG = '[connectors.ml]\nkind = "csv"\npath = "ratings.csv"\n'
+ROWS = "userId,movieId,rating,timestamp\n1,31,2.5,10\n1,32,nine,11\n2,31,4.0,12\n"
+
+
+@pytest.fixture
+def configured(connected: Marquee) -> Marquee:
+    """A configuration with one rating file, one of whose rows is bad."""
+    (connected.directory / "marquee.toml").write_text(CONFIG)
+    (connected.directory / "ratings.csv").write_text(ROWS)
+    return connected
+
+
+@pytest.mark.embedded
+def test_a_run_sends_the_good_rows_and_puts_the_bad_ones_away(configured: Marquee, broker: Broker) -> None:
+    before = len(on_topic(broker, "ratings"))
+    report = configured.json("connectors", "run", "ml", code=1)
+    assert (report["status"], report["records"], report["refused"]) == ("partial", 2, 1)
+    assert report["faults"] == [[3, "rating: 'nine' is no number"]]
+    sent = on_topic(broker, "ratings")[before:]
+    assert len(sent) == 2
+    assert len({raw.partition for raw in sent}) >= 1
+    assert [row["origin_offset"] for row in configured.json("dlq", "list", "--stage", "connector.ml")] == [3]
+
+
+@pytest.mark.embedded
+def test_the_next_run_goes_on_and_from_start_begins_anew(configured: Marquee) -> None:
+    configured("connectors", "run", "ml", code=1)
+    assert configured.json("connectors", "run", "ml")["records"] == 0
+    assert configured.json("connectors", "run", "ml", "--from-start", code=1)["records"] == 2
+    (row,) = configured.json("connectors", "list")
+    assert (row["name"], row["status"], row["records"]) == ("ml", "partial", 2)
+    shown = configured.json("connectors", "show", "ml")
+    assert shown["cursor"]["mark"]["line"] == 4
+
+
+@pytest.mark.embedded
+def test_bad_rows_are_told_by_line_and_a_source_that_is_away_fails(configured: Marquee) -> None:
+    assert "line 3: rating: 'nine' is no number" in configured("connectors", "run", "ml", code=1).stderr
+    (configured.directory / "ratings.csv").unlink()
+    told = configured("connectors", "run", "ml", code=1).stderr.splitlines()
+    assert told[-1] == "marquee: ratings.csv: not there; check `path`"
+
+
+def test_a_check_reads_the_beginning_only(marquee: Marquee) -> None:
+    (marquee.directory / "marquee.toml").write_text(CONFIG)
+    (marquee.directory / "ratings.csv").write_text(ROWS)
+    assert marquee.json("connectors", "check")[0]["ok"] is True
+    (marquee.directory / "ratings.csv").write_text("a,b\n")
+    assert "needs a column movieId" in marquee.json("connectors", "check", "ml", code=1)[0]["detail"]
+
+
+def test_kinds_are_listed_with_their_schema(marquee: Marquee) -> None:
+    (kind,) = [kind for kind in marquee.json("connectors", "kinds") if kind["kind"] == "csv"]
+    assert kind["profiles"] == []
+    assert "scale" in kind["schema"]["$defs"]["Config"]["properties"]
+    assert "csv" in marquee("connectors", "kinds").stdout
+
+
+def test_a_connector_that_is_not_there_is_named_with_those_that_are(marquee: Marquee) -> None:
+    (marquee.directory / "marquee.toml").write_text(CONFIG)
+    assert "no connector is called x; there is ml" in marquee.mistake("connectors", "show", "x")
+    assert "none: add a table" in marquee("connectors", "list", "--config", "/dev/null").stdout
