@@ -11,7 +11,6 @@ import faust
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
-from app.delivery.raw import of_faust
 from app.delivery.schema import AsItCame
 from app.delivery.stage_worker import Abandoned, StageWorker
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable
@@ -88,7 +87,7 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, settings.delivery.linger):
             try:
-                await worker.process([of_faust(event.message) for event in batch.events])
+                await worker.process([event.value for event in batch.events])
             except Abandoned:
                 log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.events))
             except Exception as error:

@@ -108,7 +108,7 @@ class Worker:
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()
-        # Events are many and live shortly: at Python's own thresholds a tenth of a busy worker's time is looking at them.
+        # Events are many and short-lived: at Python's own thresholds, looking at them takes a tenth of a busy worker.
         gc.set_threshold(50_000, 20, 50)
         self.prepared = True
 

@@ -33,6 +33,7 @@ def schema_uri(record: type[Record]) -> str:
     return f"{SCHEMA_PREFIX}{record.topic}/{record.version}"
 
 
+_READ: Final = frozenset({"ce_id", "ce_correlationid", "ce_causationid", "ce_time", "ce_dataschema"})
 _constant: dict[type[Record], Headers] = {}
 
 
@@ -66,9 +67,9 @@ def read_envelope(headers: Iterable[tuple[str, bytes]] | None, position: str) ->
     """
     found: dict[str, str] = {}
     for name, value in headers or ():
-        if name.startswith("ce_") and value is not None and len(value) <= LONGEST_VALUE:
+        if name in _READ and value is not None and len(value) <= LONGEST_VALUE:
             try:
-                found[name] = bytes(value).decode()
+                found[name] = value.decode()
             except UnicodeDecodeError:
                 continue
     event_id = found.get("ce_id") or position

@@ -24,6 +24,8 @@ _PERSON = re.compile(
 _IMDB_TITLE = re.compile(r"tt[0-9]{7,10}")
 _WIKIDATA = re.compile(r"Q[1-9][0-9]{0,11}")
 
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N or local:<uuid5>"
 
 
@@ -85,11 +87,8 @@ def celebrity_id(name: str, wikidata: str | None, tmdb: int | None) -> str:
 
 def derived_id(parent: str, step: str, n: int = 0) -> str:
     """The id of the n-th event that `step` makes from the event `parent`, as UUID text (RFC 9562, 5)."""
-    digest = bytearray(hashlib.sha1(f"{parent}/{step}/{n}".encode(), usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = hashlib.sha1(f"{parent}/{step}/{n}".encode(), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def position_id(topic: str, partition: int, offset: int) -> str:

@@ -21,7 +21,7 @@ VERSION = "4.1.1"
 JARS_VARIABLE = "MARQUEE_KAFKA_JARS"
 _CACHE = Path(__file__).parent.parent / ".cache" / "kafka"
 
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+_POM = f"""<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>local</groupId><artifactId>kafka-jars</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies><dependency>

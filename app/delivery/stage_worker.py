@@ -92,8 +92,8 @@ class StageWorker:
             out = await self._decide(work, rows)
         if out:
             await self._sender.send(out)
-        for raw in todo:
-            rows[raw.partition].set_mark(raw.topic, raw.offset)
+        for partition, last in {raw.partition: raw for raw in todo}.items():
+            rows[partition].set_mark(last.topic, last.offset)
         await asyncio.gather(
             *(self._table.write(self._sender, partition, view.batch) for partition, view in rows.items())
         )

@@ -7,10 +7,10 @@ are pinned and tests hold each name; `assert_supported` refuses to start on anyt
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -20,10 +20,13 @@ from faust.types import TP
 from faust.types.tuples import Message
 from mode.utils.futures import notify
 
+from app.delivery.schema import AsItCame, raw_event
+
 log = logging.getLogger(__name__)
 
 FETCH_MAX_WAIT_MS: Final = 20
 """Faust asks the broker to hold a fetch 1.5 s; one idle partition then delays the busy ones behind it."""
+DELIVERED: Final = object()
 GATE_ALARM_SECONDS: Final = 60.0
 
 
@@ -110,21 +113,35 @@ class SourceGate(driver.Consumer):  # type: ignore[misc]
 
 
 class DirectDelivery(driver.Consumer):  # type: ignore[misc]
-    """Hands a message to its queue with one call where stock Faust starts four asyncio tasks for it."""
+    """Hands a message to its queues in one call, where stock Faust starts four asyncio tasks for each.
 
-    _room = 0
+    Only where nothing can block: while flow is on, queues have room, and all channels of the partition take bytes as
+    they came. Everything else (changelogs, rebalances, full queues) goes Faust's way.
+    """
 
-    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
-        """The first of `coros` to finish; the delivery of a message runs at once if nothing can block it."""
-        if timeout is None and len(coros) == 2 and self._nothing_blocks(coros[0]):
-            await coros[0]
-            coros[1].close()
-            return None
-        return await super().wait_first(*coros, timeout=timeout)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._conducted: Any = self.callback
+        self.callback: Any = self._deliver
+        self._room = 0
+        self._pressure: dict[TP, tuple[Any, Any]] = {}
 
-    def _nothing_blocks(self, delivery: Any) -> bool:
-        if not inspect.iscoroutine(delivery) or delivery.__name__ != "on_message":
-            return False
+    def _deliver(self, message: Message) -> Any:
+        """DELIVERED, or the coroutine that does it Faust's way."""
+        conductor = self.app.topics
+        if not self._nothing_blocks() or conductor._tp_to_callback_lock.locked():
+            return self._conducted(message)
+        channels = conductor._tp_index.get(message.tp)
+        if not channels or not all(isinstance(channel.schema, AsItCame) for channel in channels):
+            return self._conducted(message)
+        message.incref(len(channels))
+        event = raw_event(self.app, message)
+        high, drop = self._pressure_calls(message.tp)
+        for channel in channels:
+            channel.queue.put_nowait_enhanced(event, on_pressure_high=high, on_pressure_drop=drop)
+        return DELIVERED
+
+    def _nothing_blocks(self) -> bool:
         if self.suspend_flow.is_set() or not self.app.flow_control.is_active():
             return False
         # A delivery adds one event to a queue at most, so the queues need no look until the least room is used up.
@@ -132,6 +149,19 @@ class DirectDelivery(driver.Consumer):  # type: ignore[misc]
             self._room = min((topic.queue.maxsize - topic.queue.qsize() for topic in self.app.topics), default=1)
         self._room -= 1
         return self._room >= 0
+
+    def _pressure_calls(self, tp: TP) -> tuple[Any, Any]:
+        # Queues tell callbacks apart by identity, so each partition keeps its own pair.
+        if tp not in self._pressure:
+            self._pressure[tp] = (partial(self.on_buffer_full, tp), partial(self.on_buffer_drop, tp))
+        return self._pressure[tp]
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """The first of `coros` to finish; at once where the first is a delivery that has happened."""
+        if coros and coros[0] is DELIVERED:
+            coros[1].close()
+            return None
+        return await super().wait_first(*coros, timeout=timeout)
 
 
 class Hands(driver.Consumer):  # type: ignore[misc]

@@ -21,8 +21,8 @@ from faust.stores import rocksdb
 from faust.streams import Stream
 from faust.tables.base import Collection
 from faust.tables.recovery import Recovery
-from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from faust.types.settings.base import SettingsRegistry
 from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import FlowControlEvent, FlowControlQueue
@@ -93,11 +93,12 @@ async def test_the_consumer_has_the_state_that_is_read(offline: Any) -> None:
     assert (offline.rebalancing, offline.in_recovery) == (False, False)
 
 
-async def test_a_message_is_delivered_by_a_coroutine_of_the_known_name(offline: Any) -> None:
-    # Delivery at once is decided by it.
-    assert offline.consumer.callback.__name__ == "on_message"
-    source = inspect.getsource(base.Consumer._drain_messages)
-    assert "self.wait_first(\n                                callback(message), self.suspend_flow.wait()" in source
+async def test_the_conductor_has_what_a_direct_delivery_looks_at(offline: Any) -> None:
+    conductor = offline.topics
+    assert not conductor._tp_to_callback_lock.locked()
+    assert conductor._tp_index.get(TP("nobody", 0)) is None
+    assert offline.consumer.callback == offline.consumer._deliver
+    assert offline.consumer._conducted is conductor.on_message
 
 
 async def test_every_topic_of_the_app_has_a_queue_that_knows_when_it_is_full(offline: Any) -> None:

@@ -12,9 +12,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faust.types import TP
+from faust.types.tuples import Message
+from mode.utils.queues import FlowControlQueue
 
 from app.delivery import transport
 from app.delivery.producer import Producer
+from app.delivery.raw import Raw
+from app.delivery.schema import AsItCame
 from app.embedded.broker import Broker
 
 SOURCE, CHANGELOG = TP("ratings", 0), TP("offline-counted-changelog", 0)
@@ -190,18 +194,55 @@ async def test_a_shut_gate_raises_the_alarm_only_where_nothing_explains_it(
     assert not consumer.gate_stuck
 
 
-async def test_a_message_is_delivered_at_once_where_nothing_can_block_it(consumer: Any, offline: Any) -> None:
+def message_of(offset: int, **fields: Any) -> Message:
+    """A message of the source topic."""
+    base = {"timestamp": 1.0, "timestamp_type": 0, "headers": [], "key": b"k", "value": b"{}", "checksum": None}
+    return Message(SOURCE.topic, SOURCE.partition, offset, tp=SOURCE, **(base | fields))
+
+
+def subscribe(offline: Any, *channels: Any) -> None:
     offline.flow_control.resume()
+    offline.topics._tp_index[SOURCE].update(channels)
+
+
+async def test_a_message_is_delivered_to_every_stage_at_once_where_nothing_can_block_it(
+    consumer: Any, offline: Any
+) -> None:
+    topics = [offline.topic(SOURCE.topic, schema=AsItCame()) for _ in range(2)]
+    subscribe(offline, *topics)
     consumer.resume_flow()
     tasks_before = len(asyncio.all_tasks())
-    delivered: list[str] = []
+    message = message_of(7)
+    await consumer.wait_first(consumer.callback(message), consumer.suspend_flow.wait())
+    assert len(asyncio.all_tasks()) == tasks_before
+    events = [topic.queue.get_nowait() for topic in topics]
+    assert events[0] is events[1]
+    assert events[0].value == Raw(SOURCE.topic, SOURCE.partition, 7, 1000, b"k", b"{}", [])
+    assert message.refcount == 2
 
-    async def on_message() -> None:
-        delivered.append("m")
-        assert len(asyncio.all_tasks()) == tasks_before
 
-    await consumer.wait_first(on_message(), consumer.suspend_flow.wait())
-    assert delivered == ["m"]
+async def test_a_full_queue_is_left_to_faust_which_waits_for_room(consumer: Any, offline: Any) -> None:
+    topic = offline.topic(SOURCE.topic, schema=AsItCame())
+    topic._queue = FlowControlQueue(maxsize=1, flow_control=offline.flow_control)
+    offline.topics.add(topic)
+    subscribe(offline, topic)
+    consumer.resume_flow()
+    taken: list[Message] = []
+    consumer._conducted = taken.append
+    assert consumer.callback(message_of(0)) is transport.DELIVERED
+    assert consumer.callback(message_of(1)) is None
+    assert [message.offset for message in taken] == [1]
+
+
+async def test_a_changelog_and_a_suspended_flow_go_fausts_way(consumer: Any, offline: Any) -> None:
+    taken: list[Message] = []
+    consumer._conducted = taken.append
+    subscribe(offline, offline.topic(SOURCE.topic, key_type=bytes, value_type=bytes))
+    consumer.resume_flow()
+    consumer.callback(message_of(0))
+    consumer.stop_flow()
+    consumer.callback(message_of(1))
+    assert [message.offset for message in taken] == [0, 1]
 
 
 async def test_a_blocked_delivery_gives_way_to_a_rebalance(consumer: Any, offline: Any) -> None:
