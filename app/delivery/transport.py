@@ -153,7 +153,9 @@ class DirectDelivery(driver.Consumer):  # type: ignore[misc]
     def _pressure_calls(self, tp: TP) -> tuple[Any, Any]:
         # Queues tell callbacks apart by identity, so each partition keeps its own pair.
         if tp not in self._pressure:
-            self._pressure[tp] = (partial(self.on_buffer_full, tp), partial(self.on_buffer_drop, tp))
+            # A message names its partition with aiokafka's type, which the consumer refuses among its own.
+            own = TP(*tp)
+            self._pressure[own] = (partial(self.on_buffer_full, own), partial(self.on_buffer_drop, own))
         return self._pressure[tp]
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:

@@ -197,7 +197,7 @@ async def test_a_shut_gate_raises_the_alarm_only_where_nothing_explains_it(
 def message_of(offset: int, **fields: Any) -> Message:
     """A message of the source topic."""
     base = {"timestamp": 1.0, "timestamp_type": 0, "headers": [], "key": b"k", "value": b"{}", "checksum": None}
-    return Message(SOURCE.topic, SOURCE.partition, offset, tp=SOURCE, **(base | fields))
+    return Message(SOURCE.topic, SOURCE.partition, offset, **(base | {"tp": SOURCE} | fields))
 
 
 def subscribe(offline: Any, *channels: Any) -> None:
@@ -219,6 +219,27 @@ async def test_a_message_is_delivered_to_every_stage_at_once_where_nothing_can_b
     assert events[0] is events[1]
     assert events[0].value == Raw(SOURCE.topic, SOURCE.partition, 7, 1000, b"k", b"{}", [])
     assert message.refcount == 2
+
+
+async def test_a_queue_under_pressure_stops_the_fetching_of_its_partition_until_it_drops(
+    consumer: Any, offline: Any
+) -> None:
+    topic = offline.topic(SOURCE.topic, schema=AsItCame())
+    topic._queue = FlowControlQueue(maxsize=10, flow_control=offline.flow_control)
+    for name in ("pressure_high_size", "pressure_drop_size"):
+        setattr(topic._queue, name, 3)
+    offline.topics.add(topic)
+    subscribe(offline, topic)
+    consumer.resume_flow()
+    consumer.resume_partitions({SOURCE})
+    as_aiokafka_names_it = TopicPartition(*SOURCE)
+    for offset in range(5):
+        consumer.callback(message_of(offset, tp=as_aiokafka_names_it))
+    assert SOURCE not in consumer._get_active_partitions()
+    for _ in range(5):
+        topic.queue.get_nowait()
+    topic.queue.maybe_endorse_pressure_drop()
+    assert SOURCE in consumer._get_active_partitions()
 
 
 async def test_a_full_queue_is_left_to_faust_which_waits_for_room(consumer: Any, offline: Any) -> None:
