@@ -13,8 +13,14 @@ from schemas.events import RatingPredicted
 async def keep_latest(
     message: Message[RatingPredicted], latest: MutableMapping[str, Prediction]
 ) -> AsyncIterator[Record]:
-    """Replace the film's row; the topic's order is the order of the predictions."""
+    """Replace the film's row, unless what it holds was said after more ratings.
+
+    A model that moves to another worker repeats predictions, some of them behind newer ones.
+    """
     said = message.data
+    known = latest.get(said.film_id)
+    if known is not None and (known.n_ratings, known.predicted_at) > (said.n_ratings, said.predicted_at):
+        return
     latest[said.film_id] = Prediction(
         film_id=said.film_id,
         predicted=said.predicted,

@@ -10,12 +10,11 @@ import logging
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Final, Generic, TypeVar
 
-import faust
 import msgspec
-import rocksdict
 from faust.types import TP
 
 from app.delivery.producer import Producer
+from app.delivery.recovery import WholeRecovery
 from schemas.base import Entity
 
 V = TypeVar("V", bound=Entity)
@@ -113,7 +112,7 @@ class Section(MutableMapping[str, V], Generic[V]):
         raise NotImplementedError("a stage looks keys up; counts come from the projections")
 
 
-class BatchTable(faust.Table):  # type: ignore[misc]
+class BatchTable(WholeRecovery):
     """A table keyed by text: Faust declares, assigns and recovers it, `write` fills it.
 
     Values are JSON. Keys are the raw bytes of the source record's key, so that look-ups are routed to the worker
@@ -138,15 +137,12 @@ class BatchTable(faust.Table):  # type: ignore[misc]
         if not rows:
             return
         topic = self.changelog_topic.get_topic_name()
+        before = self.applied(partition)
         last = await producer.send_to(topic, partition, rows.items())
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, value in rows.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        batch.put(self.data.offset_key, str(last).encode())
-        self.database(partition).write(batch)
+        # Where rows of others stand between (a worker that did not know that it had lost the partition), they are read
+        # in the next recovery: this offset says that nothing before it is missing.
+        whole = last - len(rows) == before
+        self._put(partition, rows.items(), last if whole else before)
 
 
 def changelog_partition(table: BatchTable, partition: int) -> TP:

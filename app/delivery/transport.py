@@ -235,6 +235,14 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Stay in the group while tables are opened: aiokafka sends no heartbeat before this returns, Kafka waits 10 s.
+
+        A worker that was put out meanwhile works on for a moment on partitions that are another's by then.
+        """
+        self._ensure_consumer()._coordinator._start_heartbeat_task()
+        await super().on_partitions_assigned(assigned, generation_id)
+
 
 class Consumer(SourceGate, DirectDelivery, Hands, TrueEnds):
     """The consumer that every worker uses."""
