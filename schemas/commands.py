@@ -23,7 +23,7 @@ class PushFilm(Record, frozen=True, kw_only=True, tag_field="type", tag="film"):
     year: Year | None = None
     imdb: str | None = None
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 
 class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="celebrity"):
@@ -34,7 +34,7 @@ class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="ce
 
     name: Title
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 
 class SubmitFilm(Record, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class SubmitFilm(Record, frozen=True, kw_only=True):
     year: Year | None = None
     imdb: str | None = None
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 
 class SubmitCelebrity(Record, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
     celebrity_id: str
     name: str
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 
 class ControlModel(Record, frozen=True, kw_only=True):

@@ -151,23 +151,23 @@ class EmbeddedServers:
         ports = PortBook(self.data_dir / "run" / "ports.json")
         self._mlflow = Mlflow(self.data_dir, ports.port(Mlflow.name))
         self._mlflow.child.start()
-        broker, mongo = await asyncio.gather(
-            start_server(Broker, self.data_dir, ports, Broker.name),
-            start_server(Mongo, self.data_dir, ports, Mongo.name),
-            return_exceptions=True,
-        )
-        # Both are noted before either error is raised, so that whatever did start is stopped again.
-        self._broker = broker if isinstance(broker, Broker) else None
-        self._mongo = mongo if isinstance(mongo, Mongo) else None
-        for started in (broker, mongo):
-            if isinstance(started, BaseException):
-                raise started
+        failed = await asyncio.gather(self._start_broker(ports), self._start_mongo(ports), return_exceptions=True)
+        for error in failed:
+            if error is not None:
+                raise error
         self.publish()
         self._tasks = [
             asyncio.create_task(self._await_broker_end()),
             asyncio.create_task(_keep_up(self.mongo)),
             asyncio.create_task(self._bring_up_mlflow()),
         ]
+
+    # Each is noted as soon as it is there, so that it is stopped again whatever becomes of the other.
+    async def _start_broker(self, ports: PortBook) -> None:
+        self._broker = await start_server(Broker, self.data_dir, ports, Broker.name)
+
+    async def _start_mongo(self, ports: PortBook) -> None:
+        self._mongo = await start_server(Mongo, self.data_dir, ports, Mongo.name)
 
     async def _await_broker_end(self) -> None:
         status = await self.broker.child.wait()

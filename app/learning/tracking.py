@@ -78,7 +78,7 @@ class TrackingService(Service):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for name, service in self._learners.items():
             lessons = service.lessons
-            if lessons is None or not lessons.learnt:
+            if self.should_stop or lessons is None or not lessons.learnt:
                 continue
             due = artifacts or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
             report = describe(lessons.learner, with_artifacts=due)

@@ -75,7 +75,7 @@ async def causes(servers: Servers) -> Counter[str]:
 def _is_ours(value: bytes | None) -> bool:
     try:
         return json.loads(value or b"").get("model") == "future-rating"
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return False
 
 
@@ -87,7 +87,7 @@ def position(letter: dict[str, Any]) -> str:
 async def test_every_poison_is_put_aside_and_the_ratings_around_it_are_predicted(
     on_embedded: Servers, report: Report
 ) -> None:
-    worker = WorkerProcess(on_embedded, "crash-poison", partitions=1, broker__session_timeout=6)
+    worker = WorkerProcess(on_embedded, "crash-poison", partitions=1, broker__session_timeout=3)
     worker.start()
     await worker.ready()
     pid = worker.pid
@@ -122,7 +122,7 @@ def _affordable() -> Iterable[Poison]:
 async def test_what_was_mended_is_replayed_and_counts_once(
     on_embedded: Servers, tmp_path: Path, report: Report
 ) -> None:
-    worker = WorkerProcess(on_embedded, "crash-replay", partitions=1, broker__session_timeout=6)
+    worker = WorkerProcess(on_embedded, "crash-replay", partitions=1, broker__session_timeout=3)
     worker.start()
     await worker.ready()
     async with Client(on_embedded.bootstrap) as client:
@@ -137,7 +137,7 @@ async def test_what_was_mended_is_replayed_and_counts_once(
     assert await worker.stop() == 0
 
     mended = WorkerProcess(
-        on_embedded, "crash-replay", partitions=1, broker__session_timeout=6, delivery__max_value=10_000_000
+        on_embedded, "crash-replay", partitions=1, broker__session_timeout=3, delivery__max_value=10_000_000
     )
     mended.start()
     await mended.ready()

@@ -31,7 +31,7 @@ async def test_sigterm_under_load_ends_with_zero_and_nothing_is_done_again(
         "crash-stop",
         partitions=1,
         storage__snapshots=servers.directory / "snapshots",
-        broker__session_timeout=6,
+        broker__session_timeout=3,
     )
     worker.start()
     await worker.ready()
@@ -70,7 +70,7 @@ async def repeated(servers: Servers) -> dict[str, int]:
 async def test_a_worker_that_is_started_before_kafka_waits_and_says_so(mongo: str, tmp_path: Path, seed: int) -> None:
     ports = PortBook(tmp_path / "ports.json")
     servers = Servers(f"127.0.0.1:{ports.port(Broker.name)}", mongo, tmp_path, embedded=True)
-    worker = WorkerProcess(servers, "crash-early", partitions=1, broker__session_timeout=6)
+    worker = WorkerProcess(servers, "crash-early", partitions=1, broker__session_timeout=3)
     worker.start()
 
     async def waits() -> bool:
