@@ -146,6 +146,8 @@ class EmbeddedMarquee:
             "MARQUEE_BROKER__URL": self.servers.broker_url,
             "MARQUEE_BROKER__EMBEDDED": "true",
             "MARQUEE_BROKER__REPLICATION": "1",
+            # The embedded broker does not know a restarted worker again: its partitions wait for this time-out.
+            "MARQUEE_BROKER__SESSION_TIMEOUT": "5.0",
             "MARQUEE_MONGO__URL": self.servers.mongo_url,
             "MARQUEE_STORAGE__SNAPSHOTS": "",
             **(tracked if self._settings.mlflow.tracking_uri else {}),

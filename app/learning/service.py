@@ -143,7 +143,7 @@ class LearnerService(Service):  # type: ignore[misc]
     async def _recover(self) -> Lessons | None:
         while self.serving:
             try:
-                found = await self._keeper.newest(self.spec.name)
+                found = await self._keeper.newest(self.spec.name, self.spec.load)
             except Unavailable as error:
                 log.warning("%s: waiting for the snapshot pointers: %s", self.spec.name, error)
                 await self.sleep(0.5)
@@ -151,8 +151,9 @@ class LearnerService(Service):  # type: ignore[misc]
             if found is None:
                 log.info("%s: no snapshot, learning from the start of %s", self.spec.name, self.spec.reads.topic)
                 return Lessons(self.spec, self.spec.new(), -1, self._reader)
-            log.info("%s: snapshot at offset %d", self.spec.name, found.applied_offset)
-            return Lessons(self.spec, self.spec.load(found.state), found.applied_offset, self._reader)
+            learner, applied = found
+            log.info("%s: snapshot at offset %d", self.spec.name, applied)
+            return Lessons(self.spec, learner, applied, self._reader)
         return None
 
     async def _open_patiently(self, target: TopicPartition, start: int) -> AIOKafkaConsumer | None:

@@ -8,11 +8,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from models.snapshot import Snapshot, SnapshotCorrupt, SnapshotIncompatible, digest_of, pack, unpack
 
 log = logging.getLogger(__name__)
+
+L = TypeVar("L")
 
 
 class Pointer(Protocol):
@@ -57,8 +59,8 @@ class SnapshotKeeper:
         """Whether a model that learnt `lessons` in `seconds` since its last snapshot needs another."""
         return lessons >= self._every_lessons or (lessons > 0 and seconds >= self._every_seconds)
 
-    async def newest(self, model: str) -> Snapshot | None:
-        """The newest snapshot that can be read; None where there is none, which means learning from the start.
+    async def newest(self, model: str, load: Callable[[bytes], L]) -> tuple[L, int] | None:
+        """The model of the newest snapshot that can be read, and the offset applied to it; None where there is none.
 
         Raises Unavailable while the pointers cannot be read.
         """
@@ -66,11 +68,12 @@ class SnapshotKeeper:
             path = self._path(model, pointer.digest)
             try:
                 snapshot = unpack(await asyncio.to_thread(path.read_bytes))
+                found = load(snapshot.state), snapshot.applied_offset
             except (OSError, SnapshotCorrupt, SnapshotIncompatible) as error:
                 log.error("%s: snapshot %s cannot be used, trying the one before: %s", model, path, error)
                 continue
             self.newest_at[model] = path.stat().st_mtime
-            return snapshot
+            return found
         return None
 
     async def put(self, model: str, topic: str, learner: Any, applied_offset: int) -> str:

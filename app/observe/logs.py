@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +15,28 @@ import msgspec
 QUIET: Final = ("aiokafka", "faust", "mode", "aiohttp", "mlflow", "alembic", "urllib3", "matplotlib", "pymongo", "git")
 """Libraries that build a record for every message; below WARNING they cost more than the work itself."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class NotAgain(logging.Filter):
+    """Lets a library say the same thing once in ten seconds: while a broker is away some say it for every request."""
+
+    def __init__(self, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for what the same logger has said just now, in the same words before their arguments."""
+        if not record.name.startswith(QUIET):
+            return True
+        now, key = self._clock(), (record.name, str(record.msg)[:80])
+        if now - self._said.get(key, -self._seconds) < self._seconds:
+            return False
+        if len(self._said) > 1000:
+            self._said.clear()
+        self._said[key] = now
+        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,8 +70,14 @@ def logging_config(form: str = "auto", level: str = "INFO") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"default": {"()": HumanFormatter if human else JsonFormatter}},
+        "filters": {"not-again": {"()": NotAgain}},
         "handlers": {
-            "default": {"class": "logging.StreamHandler", "formatter": "default", "stream": "ext://sys.stderr"}
+            "default": {
+                "class": "logging.StreamHandler",
+                "formatter": "default",
+                "filters": ["not-again"],
+                "stream": "ext://sys.stderr",
+            }
         },
         "loggers": {name: {"level": "WARNING"} for name in QUIET},
         "root": {"level": level, "handlers": ["default"]},

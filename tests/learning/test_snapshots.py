@@ -9,6 +9,7 @@ import pytest
 from app.learning.snapshots import SnapshotKeeper
 from app.storage.memory import MemoryStore
 from models.rating_learner import RatingLearner
+from models.snapshot import SnapshotIncompatible
 from schemas.events import RatingCleaned
 
 TOPIC = "training-ratings"
@@ -45,16 +46,16 @@ def keeper(tmp_path: Path, store: MemoryStore) -> SnapshotKeeper:
 
 
 async def test_without_a_snapshot_there_is_none(keeper: SnapshotKeeper) -> None:
-    assert await keeper.newest("future-rating") is None
+    assert await keeper.newest("future-rating", RatingLearner.from_bytes) is None
 
 
 async def test_the_newest_snapshot_gives_the_same_model_bit_for_bit(keeper: SnapshotKeeper) -> None:
     learner = taught(200)
     await keeper.put("future-rating", TOPIC, learner, 199)
-    found = await keeper.newest("future-rating")
+    found = await keeper.newest("future-rating", RatingLearner.from_bytes)
     assert found is not None
-    assert found.applied_offset == 199
-    assert RatingLearner.from_bytes(found.state).fingerprint() == learner.fingerprint()
+    assert found[1] == 199
+    assert found[0].fingerprint() == learner.fingerprint()
 
 
 async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(keeper: SnapshotKeeper, tmp_path: Path) -> None:
@@ -64,17 +65,31 @@ async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(keeper: Snap
     blob = bytearray(path.read_bytes())
     blob[-1] ^= 1
     path.write_bytes(bytes(blob))
-    found = await keeper.newest("future-rating")
+    found = await keeper.newest("future-rating", RatingLearner.from_bytes)
     assert found is not None
-    assert found.applied_offset == 49
+    assert found[1] == 49
+
+
+async def test_a_state_that_this_version_cannot_load_is_passed_over_too(keeper: SnapshotKeeper) -> None:
+    await keeper.put("future-rating", TOPIC, taught(50), 49)
+    await keeper.put("future-rating", TOPIC, taught(90), 89)
+    tried: list[int] = []
+
+    def load(state: bytes) -> str:
+        tried.append(len(state))
+        if len(tried) == 1:
+            raise SnapshotIncompatible("another layout")
+        return "loaded"
+
+    assert await keeper.newest("future-rating", load) == ("loaded", 49)
 
 
 async def test_a_late_writer_does_not_move_the_pointer_back(keeper: SnapshotKeeper) -> None:
     await keeper.put("future-rating", TOPIC, taught(90), 89)
     await keeper.put("future-rating", TOPIC, taught(50), 49)
-    found = await keeper.newest("future-rating")
+    found = await keeper.newest("future-rating", RatingLearner.from_bytes)
     assert found is not None
-    assert found.applied_offset == 89
+    assert found[1] == 89
 
 
 async def test_only_the_newest_files_are_kept(keeper: SnapshotKeeper, tmp_path: Path) -> None:
