@@ -13,6 +13,7 @@ from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.schema import AsItCame
 from app.delivery.stage_worker import Abandoned, StageWorker
+from app.delivery.stream import BUSY_BATCH
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable
 from app.delivery.topics import partitions
 from app.observe.traces import make_tracer
@@ -84,8 +85,11 @@ def make_agents(
 
 
 def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings) -> Callable[[Any], Awaitable[None]]:
+    delivery = settings.delivery
+    waiting = (delivery.patience, 0) if stage.patient else (delivery.linger, BUSY_BATCH)
+
     async def run(stream: Any) -> None:
-        async for batch in stream.take_ready(stage.batch, settings.delivery.linger):
+        async for batch in stream.take_ready(stage.batch, *waiting):
             try:
                 await worker.process([event.value for event in batch.events])
             except Abandoned:

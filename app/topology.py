@@ -71,6 +71,8 @@ class Stage:
     table: TableSpec | None = None
     looks_up: tuple[TableSpec, ...] = ()
     batch: int = 500
+    patient: bool = False
+    """Whether it may wait for larger batches, since no event comes of it that others wait for."""
 
     @property
     def topic(self) -> str:
@@ -165,10 +167,11 @@ def _kept(ports: Ports | None) -> tuple[Stage, ...]:
         _keep("project-predictions", RatingPredicted, partial(project_predictions, projections=projections)),
         _keep("project-reviews", ReviewCleaned, partial(project_reviews, projections=projections)),
         _keep("project-sentiments", SentimentPredicted, partial(project_sentiments, projections=projections)),
-        _keep("control", ControlModel, partial(obey_control, desk=models)),
+        _keep("control", ControlModel, partial(obey_control, desk=models), batch=1),
     )
 
 
-def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]]) -> Stage:
+def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]], batch: int = 2000) -> Stage:
     # A stage that only writes outside keeps nothing but its mark.
-    return Stage(name, reads=(reads,), kind=Kind.KEEP, run=run, table=TableSpec(name, {}))
+    table = TableSpec(name, {})
+    return Stage(name, reads=(reads,), kind=Kind.KEEP, run=run, table=table, batch=batch, patient=batch > 1)

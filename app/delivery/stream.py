@@ -26,8 +26,10 @@ class Batch:
 class BatchStream(Stream):  # type: ignore[misc]
     """Adds `take_ready`; the rest of Faust's stream stays as it is."""
 
-    async def take_ready(self, size: int, linger: float) -> AsyncIterator[Batch]:
+    async def take_ready(self, size: int, linger: float, busy_from: int = BUSY_BATCH) -> AsyncIterator[Batch]:
         """Batches of up to `size` waiting events, waiting `linger` seconds for more while traffic is dense.
+
+        Traffic is dense where the last batch had at least `busy_from` events; with 0 every batch is waited for.
 
         A batch that is left with `done` set is acknowledged. One that is left without is forgotten unacknowledged,
         which is right only while stopping or losing the partition: the events are read again by the next owner.
@@ -37,7 +39,7 @@ class BatchStream(Stream):  # type: ignore[misc]
         last = 0
         try:
             while not self.should_stop:
-                batch = Batch(await self._gather(size, linger if last >= BUSY_BATCH else 0.0))
+                batch = Batch(await self._gather(size, linger if last >= busy_from else 0.0))
                 last = len(batch.events)
                 if batch.events:
                     try:
