@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from app.delivery.guard import Reader
 from app.delivery.producer import Outgoing, partition_of
@@ -68,7 +67,7 @@ class MemoryTable:
         """A fresh view of one partition."""
         return PartitionRows(self.stored.setdefault(partition, {}))
 
-    async def write(self, producer: Any, partition: int, rows: Rows) -> None:
+    async def write(self, partition: int, rows: Rows) -> None:
         """Keep the rows of one partition."""
         stored = self.stored.setdefault(partition, {})
         for key, value in rows.items():

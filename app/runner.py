@@ -14,7 +14,7 @@ from app.delivery.producer import Producer
 from app.delivery.schema import AsItCame
 from app.delivery.stage_worker import Abandoned, StageWorker
 from app.delivery.stream import BUSY_BATCH
-from app.delivery.table import ROCKSDB_OPTIONS, BatchTable
+from app.delivery.table import ROCKSDB_OPTIONS, BatchTable, Rows
 from app.delivery.topics import partitions
 from app.observe.traces import make_tracer
 from app.settings import Settings
@@ -25,16 +25,20 @@ log = logging.getLogger(__name__)
 
 
 class SpecTable:
-    """A Faust table under the sections of its spec."""
+    """A Faust table under the sections of its spec, with the producer that its changelog goes through."""
 
-    def __init__(self, spec: TableSpec, table: BatchTable) -> None:
+    def __init__(self, spec: TableSpec, table: BatchTable, changelogs: Producer) -> None:
         self.spec = spec
         self.table = table
         self.rows = table.rows
-        self.write = table.write
+        self._changelogs = changelogs
+
+    async def write(self, partition: int, rows: Rows) -> None:
+        """Make the rows of one partition durable."""
+        await self.table.write(self._changelogs, partition, rows)
 
 
-def make_tables(app: faust.App, topology: Topology, settings: Settings) -> dict[str, SpecTable]:
+def make_tables(app: faust.App, topology: Topology, changelogs: Producer, settings: Settings) -> dict[str, SpecTable]:
     """The table of each stage that keeps state, cut like the topic that the stage reads."""
     return {
         name: SpecTable(
@@ -48,6 +52,7 @@ def make_tables(app: faust.App, topology: Topology, settings: Settings) -> dict[
                 options=dict(ROCKSDB_OPTIONS),
                 extra_topic_configs={"min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"},
             ),
+            changelogs,
         )
         for name, (spec, layout) in topology.tables.items()
     }

@@ -39,7 +39,8 @@ class Worker:
         self.partitions = partitions(settings)
         self.app = make_faust_app(settings, self)
         self.store = MongoStore(settings.mongo)
-        self.producer = Producer(settings.servers, self.partitions)
+        # A producer has one request to a broker under way at a time: what others wait for has a way of its own.
+        self.producer, self._changelogs, self._lessons = (Producer(settings.servers, self.partitions) for _ in range(3))
         self.keeper = SnapshotKeeper(
             settings.snapshot_dir,
             self.store.pointers,
@@ -51,7 +52,7 @@ class Worker:
         self.tracking = TrackingService(settings.mlflow, self.learners)
         desk = Desk(self.learners, self.tracking.report_soon)
         self.topology = film_topology(Ports(self.store.projections, desk))
-        self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, settings)
+        self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
         self.web = WebService(self)
         self.prepared = False
@@ -65,7 +66,7 @@ class Worker:
         return LearnerService(
             spec,
             self.settings.servers,
-            self.producer,
+            self._lessons,
             self.keeper,
             reader,
             self.settings.learning.batch,
@@ -100,7 +101,8 @@ class Worker:
         await self.app.add_runtime_dependency(self.web)
         await wait_for_kafka(self.settings, self._stopping)
         await declare(self.settings)
-        await self.producer.start()
+        for producer in self._producers:
+            await producer.start()
         self._indexing = asyncio.create_task(self._ensure_indexes())
         for learner in self.learners.values():
             await self.app.add_runtime_dependency(learner)
@@ -122,15 +124,21 @@ class Worker:
 
     def give_up(self) -> None:
         """Do not wait for brokers that are away: what is unsent is made again at the next start."""
-        self.producer.give_up()
+        for producer in self._producers:
+            producer.give_up()
 
     async def close(self) -> None:
         """Disconnect."""
         self._stopping.set()
         if self.prepared:
             self._indexing.cancel()
-            await self.producer.stop()
+            for producer in self._producers:
+                await producer.stop()
         self.store.close()
+
+    @property
+    def _producers(self) -> tuple[Producer, ...]:
+        return self.producer, self._changelogs, self._lessons
 
     @property
     def gate_open(self) -> bool:

@@ -37,7 +37,7 @@ class StageTable(Protocol):
     def rows(self, partition: int) -> PartitionRows:
         """A fresh view of one partition."""
 
-    async def write(self, producer: Any, partition: int, rows: Rows) -> None:
+    async def write(self, partition: int, rows: Rows) -> None:
         """Make the rows of one partition durable."""
 
 
@@ -94,9 +94,7 @@ class StageWorker:
             await self._sender.send(out)
         for partition, last in {raw.partition: raw for raw in todo}.items():
             rows[partition].set_mark(last.topic, last.offset)
-        await asyncio.gather(
-            *(self._table.write(self._sender, partition, view.batch) for partition, view in rows.items())
-        )
+        await asyncio.gather(*(self._table.write(partition, view.batch) for partition, view in rows.items()))
         metrics.EVENTS.labels(self.stage.name).inc(len(todo))
         metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
 

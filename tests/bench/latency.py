@@ -27,7 +27,7 @@ async def run(rig: Rig, options: Options, report: Report) -> None:
     for name in ("whole path", "Quix Streams, two hops with state"):
         directory = await rig.fresh()
         await rig.create({RatingObserved.topic: count, RatingCleaned.topic: 1, RatingPredicted.topic: count})
-        process = _process(rig, name, directory, count)
+        process = _process(rig, name, directory, count, options.profile)
         delays, sent, load = await _measure(rig, options, process, count)
         p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
         worst = max(delays, default=float("nan"))
@@ -41,8 +41,8 @@ async def run(rig: Rig, options: Options, report: Report) -> None:
     report.show(table)
 
 
-def _process(rig: Rig, name: str, directory: Path, count: int) -> Measured:
-    return rig.worker(directory, count) if name == "whole path" else rig.peer("quix_app", directory, "two")
+def _process(rig: Rig, name: str, directory: Path, count: int, profile: Path | None) -> Measured:
+    return rig.worker(directory, count, profile) if name == "whole path" else rig.peer("quix_app", directory, "two")
 
 
 async def _measure(rig: Rig, options: Options, process: Measured, count: int) -> tuple[list[float], int, float]:
@@ -53,10 +53,12 @@ async def _measure(rig: Rig, options: Options, process: Measured, count: int) ->
         await feed.one()
         await feed.answered(120.0)
         await feed.steadily(WARM_UP)
+        process.toggle_samples()
         before = Moment.now(process.pid)
         begun = time.perf_counter()
         await feed.steadily(SECONDS)
         after = Moment.now(process.pid)
+        process.toggle_samples()
         await feed.settled(10.0)
         await process.kill9()
     counted = {cause: at for cause, at in feed.sent.items() if at >= begun}

@@ -200,7 +200,7 @@ def _marquee(probe: Probe) -> faust.App:
     app = make_faust_app(settings, Parts())
     app.conf.stream_buffer_maxsize = probe.buffer
     app.conf.broker_max_poll_records = probe.poll
-    tables = make_tables(app, topology, settings)
+    tables = make_tables(app, topology, producer, settings)
     make_agents(app, topology, tables, producer, settings)
 
     def status() -> dict[str, Any]:
