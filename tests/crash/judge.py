@@ -19,7 +19,6 @@ from app.learning.specs import MODELS
 from app.settings import Mongo
 from app.storage.mongo import MongoStore
 from app.topology import Kind, film_topology
-from models.snapshot import Snapshot
 from schemas.base import Layout
 from tests.crash.crowd import Feeder
 from tests.crash.servers import Place, Servers, cut
@@ -154,9 +153,10 @@ class Verdict:
                 continue
             snapshot = await newest_snapshot(self.servers, snapshots, spec.name)
             assert snapshot is not None
-            assert snapshot.applied_offset == records[-1].offset
-            assert snapshot.state == self.straight.state(spec.name), f"state of {spec.name}"
-            report(f"  {spec.name}: {len(snapshot.state)} bytes of state equal to the straight run")
+            state, applied = snapshot
+            assert applied == records[-1].offset
+            assert state == self.straight.state(spec.name), f"state of {spec.name}"
+            report(f"  {spec.name}: {len(state)} bytes of state equal to the straight run")
 
     async def check_no_letters(self) -> None:
         """Nothing was given up."""
@@ -182,7 +182,7 @@ class Remains:
         for spec in MODELS:
             snapshot = await newest_snapshot(servers, snapshots, spec.name)
             if snapshot is not None:
-                models[spec.name] = snapshot.state
+                models[spec.name] = snapshot[0]
         return cls(rows, await servers.documents(), models)
 
     def __str__(self) -> str:
@@ -191,11 +191,11 @@ class Remains:
         return f"{rows} rows, {sum(map(len, self.documents.values()))} documents, {state} bytes of state"
 
 
-async def newest_snapshot(servers: Servers, snapshots: Path, model: str) -> Snapshot | None:
-    """The snapshot that a worker would recover from."""
+async def newest_snapshot(servers: Servers, snapshots: Path, model: str) -> tuple[bytes, int] | None:
+    """The state that a worker would recover, and the offset applied to it."""
     store = MongoStore(Mongo(url=servers.mongo))
     try:
-        return await SnapshotKeeper(snapshots, store.pointers, 1, 1.0, 5).newest(model)
+        return await SnapshotKeeper(snapshots, store.pointers, 1, 1.0, 5).newest(model, lambda state: state)
     finally:
         store.close()
 
