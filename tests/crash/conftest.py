@@ -48,10 +48,12 @@ def seed() -> int:
 
 
 @pytest.fixture
-async def on_kafka(kafka: KafkaServer, mongo: str, tmp_path: Path) -> Servers:
-    """Apache Kafka without Marquee's topics, and an empty database."""
+async def on_kafka(kafka: KafkaServer, mongo: str, tmp_path: Path) -> AsyncIterator[Servers]:
+    """Apache Kafka without Marquee's topics, before and after, and an empty database."""
     await emptied(kafka.bootstrap)
-    return Servers(kafka.bootstrap, mongo, tmp_path, embedded=False)
+    yield Servers(kafka.bootstrap, mongo, tmp_path, embedded=False)
+    # The topics have Marquee's own names, and other tests on this broker make them anew.
+    await emptied(kafka.bootstrap)
 
 
 @pytest.fixture
