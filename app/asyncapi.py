@@ -8,8 +8,8 @@ from typing import Any
 from app.settings import Settings
 from app.topology import film_topology
 from schemas.asyncapi import Operation, document
-from schemas.base import Layout, Record
-from schemas.catalogue import topics
+from schemas.base import Record
+from schemas.catalogue import partition_counts
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.events import DeadLettered, FactsObserved, RatingObserved, ReviewObserved
 
@@ -43,8 +43,5 @@ def operations() -> list[Operation]:
 
 def asyncapi(settings: Settings) -> dict[str, Any]:
     """The document for these settings."""
-    partitions = {
-        topic: 1 if any(record.layout is Layout.SINGLE for record in records) else settings.topics.partitions
-        for topic, records in topics().items()
-    }
+    partitions = partition_counts(settings.topics.partitions)
     return document(operations(), marquee_version(), settings.servers[0], partitions)

@@ -11,8 +11,8 @@ from app.delivery.stage_worker import StageWorker
 from app.delivery.table import PartitionRows, Rows
 from app.learning.lessons import Lessons, ModelSpec
 from app.topology import Kind, TableSpec, Topology
-from schemas.base import Layout, Record
-from schemas.catalogue import topics
+from schemas.base import Record
+from schemas.catalogue import encode, partition_counts
 from schemas.envelope import Headers
 
 
@@ -20,10 +20,7 @@ class MemoryLog:
     """Topics as lists; plays the producer and the reader of the runner."""
 
     def __init__(self, partitions: int, clock: Callable[[], int] = lambda: 0) -> None:
-        self.counts = {
-            topic: 1 if any(r.layout is Layout.SINGLE for r in records) else partitions
-            for topic, records in topics().items()
-        }
+        self.counts = partition_counts(partitions)
         self.topics: dict[str, list[list[Raw]]] = {t: [[] for _ in range(n)] for t, n in self.counts.items()}
         self._clock = clock
 
@@ -137,8 +134,6 @@ class MemoryRunner:
 
     def push(self, record: Record, **headers: str) -> Raw:
         """A record as a client would send it."""
-        from schemas.catalogue import encode
-
         return self.log.append(
             record.topic,
             record.key.encode(),

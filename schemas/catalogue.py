@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.base import Record, Rejected
+from schemas.base import Layout, Record, Rejected
 from schemas.commands import ControlModel, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
 from schemas.events import (
     DeadLettered,
@@ -48,6 +48,14 @@ def topics() -> dict[str, tuple[type[Record], ...]]:
     for record in RECORDS:
         found[record.topic] = (*found.get(record.topic, ()), record)
     return found
+
+
+def partition_counts(keyed: int) -> dict[str, int]:
+    """How many partitions each topic has, where keyed topics have `keyed` of them."""
+    return {
+        topic: 1 if any(record.layout is Layout.SINGLE for record in records) else keyed
+        for topic, records in topics().items()
+    }
 
 
 _encoder = msgspec.json.Encoder()

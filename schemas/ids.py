@@ -17,10 +17,6 @@ _FILM = re.compile(
     r"tt[0-9]{7,10}|Q[1-9][0-9]{0,11}|tmdb:(?:movie|tv)/[1-9][0-9]{0,9}"
     r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
-_PERSON = re.compile(
-    r"nm[0-9]{7,10}|Q[1-9][0-9]{0,11}|tmdb:person/[1-9][0-9]{0,9}"
-    r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-)
 _IMDB_TITLE = re.compile(r"tt[0-9]{7,10}")
 _WIKIDATA = re.compile(r"Q[1-9][0-9]{0,11}")
 
@@ -32,11 +28,6 @@ FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N o
 def is_film_id(text: str) -> bool:
     """Whether `text` is one of the canonical forms of a film's id."""
     return _FILM.fullmatch(text) is not None
-
-
-def is_celebrity_id(text: str) -> bool:
-    """Whether `text` is one of the canonical forms of a celebrity's id."""
-    return _PERSON.fullmatch(text) is not None
 
 
 def normalised_title(title: str) -> str:

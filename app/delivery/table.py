@@ -11,7 +11,6 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from faust.types import TP
 
 from app.delivery.producer import Producer
 from app.delivery.recovery import WholeRecovery
@@ -143,8 +142,3 @@ class BatchTable(WholeRecovery):
         # in the next recovery: this offset says that nothing before it is missing.
         whole = last - len(rows) == before
         self._put(partition, rows.items(), last if whole else before)
-
-
-def changelog_partition(table: BatchTable, partition: int) -> TP:
-    """The changelog partition that backs a table's partition."""
-    return TP(table.changelog_topic.get_topic_name(), partition)

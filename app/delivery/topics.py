@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -13,8 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from agents.errors import MustStopError
 from app.delivery.producer import MAX_REQUEST_BYTES
 from app.settings import Settings
-from schemas.base import Layout, Record
-from schemas.catalogue import SOURCE_TOPICS, topics
+from schemas.catalogue import SOURCE_TOPICS, partition_counts
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +24,7 @@ TAKES_ANYTHING: Final = ("dead-letters", *SOURCE_TOPICS)
 
 def partitions(settings: Settings) -> dict[str, int]:
     """How many partitions each topic has."""
-    return {topic: _count(records, settings) for topic, records in topics().items()}
-
-
-def _count(records: Iterable[type[Record]], settings: Settings) -> int:
-    single = any(record.layout is Layout.SINGLE for record in records)
-    return 1 if single else settings.topics.partitions
+    return partition_counts(settings.topics.partitions)
 
 
 async def wait_for_kafka(settings: Settings, stopping: asyncio.Event) -> None:

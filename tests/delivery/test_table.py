@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from app.delivery.table import BatchTable, PartitionRows, Section, changelog_partition
+from app.delivery.table import BatchTable, PartitionRows, Section
 from schemas.entities import FilmTally
 
 
@@ -134,7 +134,7 @@ async def test_rows_and_the_offset_of_their_changelog_become_durable_together(ta
     assert changelog.rows == [(b"a", b"1"), (b"b", b"2"), (b"~mark|ratings", b"41")]
     assert table.rows(1).get(b"a") == b"1"
     assert table.rows(1).mark("ratings") == 41
-    assert table.persisted_offset(changelog_partition(table, 1)) == 2
+    assert table.persisted_offset(TP(table.changelog_topic.get_topic_name(), 1)) == 2
     assert table.rows(0).get(b"a") is None
     await table.write(changelog, 1, {b"a": None})
     assert table.rows(1).get(b"a") is None
@@ -161,7 +161,7 @@ async def test_recovery_from_the_changelog_makes_the_same_rows(table: BatchTable
     await table.write(changelog, 0, {b"a": b"1", b"b": b"2", b"~mark|ratings": b"7"})
     await table.write(changelog, 0, {b"a": None, b"~mark|ratings": b"9"})
     fresh: Any = offline.Table("again", key_type=bytes, value_type=bytes, partitions=2)
-    tp = changelog_partition(fresh, 0)
+    tp = TP(fresh.changelog_topic.get_topic_name(), 0)
     fresh.data.apply_changelog_batch(
         [_event(tp, offset, key, value) for offset, (key, value) in enumerate(changelog.rows)], bytes, bytes
     )
