@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +21,24 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.pictures import (
+    CelebrityRegistered,
+    FaceConfirmed,
+    FaceRecognised,
+    FacesForgotten,
+    FaceWithdrawn,
+    ForgetCelebrity,
+    ImageAccepted,
+    ImageDiscarded,
+    ImageExamined,
+    ImageFetched,
+    ImageFound,
+    ImageKept,
+    ImageRejected,
+    ImageWithdrawn,
+    PersonForgotten,
+    RuleImage,
+)
 from schemas.upcast import schema_version, upcast
 
 RECORDS: Final[tuple[type[Record], ...]] = (
@@ -34,6 +54,22 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     RatingPredicted,
     ReviewCleaned,
     SentimentPredicted,
+    CelebrityRegistered,
+    ImageFound,
+    ImageFetched,
+    RuleImage,
+    ForgetCelebrity,
+    ImageAccepted,
+    ImageRejected,
+    ImageExamined,
+    ImageWithdrawn,
+    PersonForgotten,
+    ImageKept,
+    ImageDiscarded,
+    FaceConfirmed,
+    FaceWithdrawn,
+    FacesForgotten,
+    FaceRecognised,
     ControlModel,
     DeadLettered,
 )
@@ -75,7 +111,7 @@ def decode(value: bytes, types: tuple[type[Record], ...], dataschema: str | None
     """
     decoder = _decoders.get(types)
     if decoder is None:
-        union: Any = types[0] if len(types) == 1 else types[0] | types[1]
+        union: Any = reduce(or_, types)
         decoder = _decoders.setdefault(types, msgspec.json.Decoder(union))
     try:
         version = schema_version(dataschema, types[0]) if dataschema is not None else types[0].version

@@ -61,6 +61,7 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
     celebrity_id: str
     name: str
     wikidata: str | None = None
+    imdb: str | None = None
     tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from schemas.base import Entity
 from schemas.events import Facts
+from schemas.pictures import ImageFetched
 
 
 class Film(Entity, kw_only=True):
@@ -61,3 +62,43 @@ class SeenReview(Entity, kw_only=True, array_like=True):
 
     offset: int
     digest: str
+
+
+class Celebrity(Entity, kw_only=True):
+    """What is known of a film person's identity."""
+
+    celebrity_id: str
+    name: str
+    wikidata: str | None = None
+    imdb: str | None = None
+    tmdb: int | None = None
+
+
+class FoundItem(Entity, kw_only=True, array_like=True):
+    """An address that was asked for, so that it is asked for once: the `ce_id` of the find, and what came of it."""
+
+    cause_id: str
+    outcome: Literal["fetched", "rejected", "failed"]
+
+
+class ClaimedItem(Entity, kw_only=True):
+    """What the claim on an item was decided to be, with what it was decided on."""
+
+    fetched: ImageFetched
+    verdict: Literal["accepted", "duplicate", "conflict", "withdrawn"]
+    order: int
+    duplicate_of: str | None = None
+    conflict_with: str | None = None
+    distance: int | None = None
+    reason: str = ""
+
+
+class Claim(Entity, kw_only=True, array_like=True):
+    """One claimed image: whose it is, by which item, and the hashes that copies are recognised by."""
+
+    celebrity_id: str
+    item_id: str
+    phash64: str
+    dhash64: str
+    phash256: str
+    pipeline: int

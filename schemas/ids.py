@@ -22,6 +22,12 @@ _WIKIDATA = re.compile(r"Q[1-9][0-9]{0,11}")
 
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
+_PERSON = re.compile(
+    r"Q[1-9][0-9]{0,11}|nm[0-9]{7,10}|tmdb:person/[1-9][0-9]{0,9}"
+    r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+)
+
+PERSON_ID_FORMS: Final = "Q… (Wikidata), nm… (IMDb), tmdb:person/N or local:<uuid5>"
 FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N or local:<uuid5>"
 
 
@@ -74,6 +80,16 @@ def celebrity_id(name: str, wikidata: str | None, tmdb: int | None) -> str:
     if not normalised_title(name):
         raise Rejected("name: needs at least one letter or digit where no wikidata or tmdb id is given")
     return f"local:{uuid.uuid5(NAMESPACE, f'person|{normalised_title(name)}')}"
+
+
+def is_celebrity_id(text: str) -> bool:
+    """Whether `text` is one of the canonical forms of a person's id."""
+    return _PERSON.fullmatch(text) is not None
+
+
+def item_id(celebrity: str, url: str) -> str:
+    """The id of one address found for one person."""
+    return derived_id(f"{celebrity}|{url}", "image")
 
 
 def derived_id(parent: str, step: str, n: int = 0) -> str:
