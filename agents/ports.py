@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from agents.messages import Message
 from schemas.commands import ControlModel
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
+from schemas.pictures import Face
 
 
 class Projections(Protocol):
@@ -37,3 +40,51 @@ class ModelDesk(Protocol):
 
     async def obey(self, order: ControlModel) -> None:
         """Carry an order out if the model is owned here."""
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that is put away: SHA-256 of its bytes, size in pixels, hashes in hexadecimal digits."""
+
+    image_id: str
+    width: int
+    height: int
+    format: str
+    bytes: int
+    phash64: str
+    dhash64: str
+    phash256: str
+    pipeline: int
+
+
+class NotFetched(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing was put away: `rejected` is for good, what `failed` may be tried when it is found again."""
+
+    verdict: Literal["rejected", "failed"]
+    reason: str
+    image_id: str | None = None
+
+
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
+    """What cleaning made of a picture: the copy under `sha256` at `path`, or why there is none."""
+
+    refused: str | None = None
+    sha256: str | None = None
+    path: str | None = None
+    width: int = 0
+    height: int = 0
+    faces: tuple[Face, ...] = ()
+    face_model: str | None = None
+    unsafe: float | None = None
+
+
+class Pictures(Protocol):
+    """The bytes of pictures: where they come from, where they lie and what is on them.
+
+    Calls raise agents.errors.Unavailable where waiting mends it, such as a full disk.
+    """
+
+    async def fetch(self, url: str) -> Fetched | NotFetched:
+        """Download under guard, check, hash and put away."""
+
+    async def examine(self, image_id: str) -> Examination:
+        """Disarm a picture that is put away, and look for faces."""

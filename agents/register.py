@@ -1,16 +1,18 @@
-"""Admit a film to the pipeline, once, and let later submissions complete what is known of it."""
+"""Admit a film or a film person to the pipeline, once, and let later submissions complete what is known of them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 import msgspec
 
 from agents.messages import Message
 from schemas.base import Record
-from schemas.commands import SubmitFilm
-from schemas.entities import Film
+from schemas.commands import SubmitCelebrity, SubmitFilm
+from schemas.entities import Celebrity, Film
 from schemas.events import FilmRegistered
+from schemas.pictures import CelebrityRegistered
 
 
 async def register_film(message: Message[SubmitFilm], films: MutableMapping[str, Film]) -> AsyncIterator[Record]:
@@ -23,15 +25,32 @@ async def register_film(message: Message[SubmitFilm], films: MutableMapping[str,
         yield FilmRegistered(**msgspec.structs.asdict(film))
 
 
+async def register_celebrity(
+    message: Message[SubmitCelebrity], people: MutableMapping[str, Celebrity]
+) -> AsyncIterator[Record]:
+    """CelebrityRegistered where the person is new or the submission knows more than the table."""
+    command = message.data
+    known = people.get(command.celebrity_id)
+    submitted = Celebrity(**msgspec.structs.asdict(command))
+    person = submitted if known is None else Celebrity(**_completed(known, submitted))
+    if person != known:
+        people[command.celebrity_id] = person
+        yield CelebrityRegistered(**msgspec.structs.asdict(person))
+
+
 def _merged(known: Film | None, command: SubmitFilm) -> Film:
     submitted = Film(**msgspec.structs.asdict(command))
     if known is None:
         return submitted
-    # A bare id (a rating of an unknown film) must not wipe what somebody pushed, and the first title stays.
-    fields = {
-        name: old if (old := getattr(known, name)) is not None else getattr(submitted, name)
-        for name in Film.__struct_fields__
-    }
+    fields = _completed(known, submitted)
     if known.title is None and submitted.title is not None:
         fields["kind"] = submitted.kind
     return Film(**fields)
+
+
+def _completed(known: msgspec.Struct, submitted: msgspec.Struct) -> dict[str, Any]:
+    # A bare id (a rating of an unknown film) must not wipe what somebody pushed, and the first title stays.
+    return {
+        name: old if (old := getattr(known, name)) is not None else getattr(submitted, name)
+        for name in known.__struct_fields__
+    }

@@ -117,9 +117,13 @@ class Learning(Section, frozen=True):
 
 
 class Fetch(Section, frozen=True):
-    """What connectors may reach."""
+    """What may be fetched from outside, and how fast."""
 
     allow: Annotated[tuple[str, ...], Meta(description="host:port that may be private or loopback")] = ()
+    concurrency: Annotated[int, Meta(ge=1, le=1000, description="pictures that are downloaded at once")] = 64
+    per_host: Annotated[int, Meta(ge=1, le=1000, description="pictures that are downloaded from one host at once")] = 8
+    seconds: Annotated[float, Meta(gt=0, le=200, description="seconds that the download of a picture may take")] = 30.0
+    max_bytes: Annotated[int, Meta(ge=1000, description="bytes of the largest picture that is downloaded")] = 20_000_000
 
 
 class Worker(Section, frozen=True):

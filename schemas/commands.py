@@ -59,7 +59,7 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     celebrity_id: str
-    name: str
+    name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None

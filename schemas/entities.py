@@ -68,10 +68,16 @@ class Celebrity(Entity, kw_only=True):
     """What is known of a film person's identity."""
 
     celebrity_id: str
-    name: str
+    name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: int | None = None
+
+
+class MetPerson(Entity, kw_only=True, array_like=True):
+    """A person of whom pictures were found; registered by the id alone where nobody pushed the name."""
+
+    since: str
 
 
 class FoundItem(Entity, kw_only=True, array_like=True):

@@ -28,7 +28,7 @@ class CelebrityRegistered(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     celebrity_id: str
-    name: str
+    name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: Count | None = None

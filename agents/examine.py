@@ -1,0 +1,42 @@
+"""Have an accepted picture disarmed and its faces looked at; what that means is for the judge to say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from agents.messages import Message
+from agents.ports import Examination, Pictures
+from schemas.base import Record
+from schemas.pictures import ImageAccepted, ImageExamined
+
+
+async def ask_for_examination(message: Message[ImageAccepted], pictures: Pictures) -> Examination:
+    """The disarmed picture and its faces, or why there is none. Raises Unavailable."""
+    return await pictures.examine(message.data.image_id)
+
+
+async def examine_picture(
+    message: Message[ImageAccepted], answer: Examination | Exception | None
+) -> AsyncIterator[Record]:
+    """ImageExamined, whatever came of it. Raises what the port raised for good."""
+    if not isinstance(answer, Examination):
+        raise answer or TypeError("an examination was not asked for")
+    accepted = message.data
+    yield ImageExamined(
+        item_id=accepted.item_id,
+        celebrity_id=accepted.celebrity_id,
+        image_id=accepted.image_id,
+        source=accepted.source,
+        url=accepted.url,
+        phash64=accepted.phash64,
+        order=accepted.order,
+        ruled=accepted.ruled,
+        refused=answer.refused,
+        clean_sha256=answer.sha256,
+        path=answer.path,
+        width=answer.width,
+        height=answer.height,
+        faces=answer.faces,
+        face_model=answer.face_model,
+        unsafe=answer.unsafe,
+    )

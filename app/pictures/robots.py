@@ -1,0 +1,75 @@
+"""What sites ask robots to leave alone: robots.txt (RFC 9309) and X-Robots-Tag, honoured before and after a fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from protego import Protego
+
+AGENT: Final = "marquee"
+KEPT_SECONDS: Final = 3600.0
+KEPT_SITES: Final = 4096
+MOST_BYTES: Final = 512 << 10
+"""RFC 9309 asks for at least 500 KiB to be read."""
+REFUSALS: Final = frozenset({"noindex", "noimageindex", "noai", "noimageai", "none"})
+"""Words of X-Robots-Tag that speak against keeping a picture or learning from it."""
+
+Get = Callable[[str], Awaitable[tuple[int, bytes]]]
+"""Fetches a small file: its status and its bytes. Raises OSError where no answer came."""
+
+
+class Robots:
+    """The rules of the sites that were asked, each read once an hour."""
+
+    def __init__(self, get: Get, clock: Callable[[], float] = time.monotonic) -> None:
+        self._get = get
+        self._clock = clock
+        self._rules: dict[str, tuple[float, asyncio.Future[Protego | None]]] = {}
+
+    async def allows(self, url: str) -> bool:
+        """Whether the site lets Marquee fetch the address; a site whose rules cannot be had is left alone."""
+        parts = urlsplit(url)
+        site = f"{parts.scheme}://{parts.netloc}"
+        at, rules = self._rules.get(site, (0.0, None))
+        if rules is None or self._clock() - at > KEPT_SECONDS:
+            if len(self._rules) >= KEPT_SITES:
+                self._rules.pop(next(iter(self._rules)))
+            rules = asyncio.ensure_future(self._read(site))
+            self._rules[site] = (self._clock(), rules)
+        # One of many waiters that is cancelled must not take the answer from the others.
+        found = await asyncio.shield(rules)
+        if found is None:
+            # A server in trouble is asked again for the next picture.
+            self._rules.pop(site, None)
+            return False
+        return bool(found.can_fetch(url, AGENT))
+
+    async def _read(self, site: str) -> Protego | None:
+        try:
+            status, content = await self._get(f"{site}/robots.txt")
+        except OSError:
+            return None
+        if status >= 500 or status == 429:
+            return None
+        return Protego.parse(content[:MOST_BYTES].decode("utf-8", "replace") if status == 200 else "")
+
+
+def refused_by_tag(headers: Iterable[str]) -> str | None:
+    """The word of X-Robots-Tag headers that speaks against the picture, None where nothing does.
+
+    `marquee: noai` speaks to Marquee alone, and `otherbot: noai` not to it.
+    """
+    for header in headers:
+        agent = ""
+        for part in header.lower().split(","):
+            word = part.strip()
+            name, colon, rest = word.partition(":")
+            if colon and name.strip() not in ("unavailable_after", "max-image-preview", "max-snippet"):
+                agent, word = name.strip(), rest.strip()
+            if word in REFUSALS and agent in ("", "*", AGENT):
+                return word
+    return None
