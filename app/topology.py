@@ -46,7 +46,7 @@ class Kind(StrEnum):
     KEEP = "keep"
     """Idempotent writes by deterministic id: (messages) -> None. Safe to repeat."""
     REACH = "reach"
-    """Asks the outside world; its answers are events, and a replay starts from those."""
+    """Asks the outside world for a batch at once; its answers are events, and a replay starts from those."""
     LEARN = "learn"
     """One ordered writer per model, with its own recovery (`app/learning`)."""
 
@@ -70,9 +70,11 @@ class Stage:
     emits: tuple[type[Record], ...] = ()
     table: TableSpec | None = None
     looks_up: tuple[TableSpec, ...] = ()
-    batch: int = 500
+    batch: int = 2000
     patient: bool = False
     """Whether it may wait for larger batches, since no event comes of it that others wait for."""
+    ask: Callable[..., Awaitable[Any]] | None = None
+    """The asking half of what REACHes: (message, *sections) -> the answer that `run` gets after the message."""
 
     @property
     def topic(self) -> str:
@@ -171,7 +173,7 @@ def _kept(ports: Ports | None) -> tuple[Stage, ...]:
     )
 
 
-def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]], batch: int = 2000) -> Stage:
+def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]], batch: int = 5000) -> Stage:
     # A stage that only writes outside keeps nothing but its mark.
     table = TableSpec(name, {})
     return Stage(name, reads=(reads,), kind=Kind.KEEP, run=run, table=table, batch=batch, patient=batch > 1)

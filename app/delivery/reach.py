@@ -1,4 +1,4 @@
-"""Asks the outside world for a whole batch at once, so that a stage waits for the slowest answer and not for the sum."""
+"""Asks the outside world for a whole batch at once: a stage waits for the slowest answer, not for the sum."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Downloader:
         return session
 
     async def _small_file(self, url: str) -> tuple[int, bytes]:
-        """A robots.txt, after redirects. Raises OSError where no answer came."""
+        """A robots.txt, after redirects. Raises OSError where no answer came, RefusedError where none may be asked."""
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._session(url).get(url, allow_redirects=False) as response:
@@ -151,7 +151,8 @@ class Downloader:
                         return response.status, await response.content.read(MOST_BYTES)
                     url = urljoin(url, response.headers["Location"])
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise OSError(str(error)) from error
+            reason = _explained(url, error)
+            raise reason if isinstance(reason, RefusedError) else OSError(str(error)) from error
         return 404, b""
 
     def _judge(self, url: str, response: aiohttp.ClientResponse) -> None:

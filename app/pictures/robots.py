@@ -41,7 +41,11 @@ class Robots:
             rules = asyncio.ensure_future(self._read(site))
             self._rules[site] = (self._clock(), rules)
         # One of many waiters that is cancelled must not take the answer from the others.
-        found = await asyncio.shield(rules)
+        try:
+            found = await asyncio.shield(rules)
+        except Exception:
+            self._rules.pop(site, None)
+            raise
         if found is None:
             # A server in trouble is asked again for the next picture.
             self._rules.pop(site, None)

