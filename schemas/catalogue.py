@@ -39,6 +39,16 @@ from schemas.pictures import (
     PersonForgotten,
     RuleImage,
 )
+from schemas.scrapes import (
+    ConnectorSteered,
+    ScrapeAdmitted,
+    ScrapeCheckpointed,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+    SlaMissed,
+    SteerConnector,
+)
 from schemas.upcast import schema_version, upcast
 
 RECORDS: Final[tuple[type[Record], ...]] = (
@@ -70,6 +80,14 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     FaceWithdrawn,
     FacesForgotten,
     FaceRecognised,
+    ScrapeRequested,
+    SteerConnector,
+    ScrapeAdmitted,
+    ConnectorSteered,
+    ScrapeStarted,
+    ScrapeCheckpointed,
+    ScrapeFinished,
+    SlaMissed,
     ControlModel,
     DeadLettered,
 )

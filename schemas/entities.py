@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from schemas.base import Entity
 from schemas.events import Facts
 from schemas.pictures import ImageFetched
+from schemas.scrapes import ScrapeCounts, Trigger
 
 
 class Film(Entity, kw_only=True):
@@ -108,3 +111,36 @@ class Claim(Entity, kw_only=True, array_like=True):
     dhash64: str
     phash256: str
     pipeline: int
+
+
+class AdmittedRun(Entity, kw_only=True, array_like=True):
+    """A run that was admitted, so that a second request of its id and attempt is dropped."""
+
+    cause_id: str
+
+
+class WaitingRun(Entity, kw_only=True, array_like=True):
+    """A run in its connector's queue; `started` once a worker has begun it."""
+
+    run_id: str
+    trigger: Trigger
+    attempt: int
+    logical_date: str | None = None
+    interval_start: str | None = None
+    interval_end: str | None = None
+    not_before: str | None = None
+    target: str | None = None
+    started_at: str | None = None
+    counts: ScrapeCounts = ScrapeCounts()
+    sla_missed: bool = False
+
+
+class ScrapeState(Entity, kw_only=True):
+    """How far one connector is: its cursor, what the shared runner keeps for it, and the runs that are not over."""
+
+    cursor: dict[str, Any] = msgspec.field(default_factory=dict)
+    state: dict[str, Any] = msgspec.field(default_factory=dict)
+    queue: list[WaitingRun] = msgspec.field(default_factory=list)
+    last_logical_date: str | None = None
+    paused: bool = False
+    pause_reason: str = ""

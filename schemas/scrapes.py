@@ -59,6 +59,34 @@ class ScrapeCounts(msgspec.Struct, frozen=True, kw_only=True):
     bytes: Count = 0
 
 
+class ScrapeAdmitted(Record, frozen=True, kw_only=True, tag_field="type", tag="admitted"):
+    """A requested run stands in its connector's queue."""
+
+    topic: ClassVar[str] = "scrape-runs"
+    key_field: ClassVar[str] = "connector"
+
+    run_id: str
+    connector: str
+    trigger: Trigger
+    attempt: Count
+    logical_date: str | None = None
+    interval_start: str | None = None
+    interval_end: str | None = None
+    not_before: str | None = None
+    target: str | None = None
+
+
+class ConnectorSteered(Record, frozen=True, kw_only=True, tag_field="type", tag="steered"):
+    """A connector was paused, resumed or sent back to its beginning."""
+
+    topic: ClassVar[str] = "scrape-runs"
+    key_field: ClassVar[str] = "connector"
+
+    connector: str
+    action: Literal["pause", "resume", "reset"]
+    reason: str = ""
+
+
 class ScrapeStarted(Record, frozen=True, kw_only=True, tag_field="type", tag="started"):
     """A worker has begun a run, or goes on with one that a crash cut off (`resumed`)."""
 
@@ -85,7 +113,7 @@ class ScrapeCheckpointed(Record, frozen=True, kw_only=True, tag_field="type", ta
     connector: str
     cursor: dict[str, Any]
     counts: ScrapeCounts
-    state: dict[str, Any] = {}
+    state: dict[str, Any] = msgspec.field(default_factory=dict)
     """What the shared runner keeps for a connector: spent quota, validators of its HTTP cache."""
     done: Count = 0
     total: Count | None = None
@@ -104,9 +132,9 @@ class ScrapeFinished(Record, frozen=True, kw_only=True, tag_field="type", tag="f
     finished_at: str
     seconds: float
     counts: ScrapeCounts
-    cursor_before: dict[str, Any] = {}
-    cursor_after: dict[str, Any] = {}
-    state: dict[str, Any] = {}
+    cursor_before: dict[str, Any] = msgspec.field(default_factory=dict)
+    cursor_after: dict[str, Any] = msgspec.field(default_factory=dict)
+    state: dict[str, Any] = msgspec.field(default_factory=dict)
     error: Detail | None = None
     retry_at: str | None = None
     paused: bool = False

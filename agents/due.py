@@ -1,0 +1,97 @@
+"""When a connector's schedule is due: five cron fields in a time zone, right over daylight saving, with catch-up."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from schemas.ids import NAMESPACE
+
+MOST_AT_ONCE: Final = 1000
+"""Dates that one look takes over; the next look goes on behind them."""
+
+
+class BadScheduleError(ValueError):
+    """The schedule or its time zone cannot be used; the text says why."""
+
+
+def check_schedule(schedule: str, timezone: str) -> None:
+    """Raises BadScheduleError for what is no five-field cron expression or no time zone."""
+    next(_dates(schedule, timezone, datetime(2026, 1, 1, tzinfo=UTC)), None)
+
+
+def due_dates(schedule: str, timezone: str, after: datetime, now: datetime, catchup: bool) -> list[datetime]:
+    """The logical dates in UTC after `after` and not after `now`, oldest first; only the newest without `catchup`.
+
+    A time that daylight saving skips is due when the clock has jumped, one that it repeats is due once. Raises
+    BadScheduleError.
+    """
+    found = list(islice(_until(now, _dates(schedule, timezone, after)), MOST_AT_ONCE))
+    if catchup or not found:
+        return found
+    while len(found) == MOST_AT_ONCE:
+        rest = list(islice(_until(now, _dates(schedule, timezone, found[-1])), MOST_AT_ONCE))
+        if not rest:
+            break
+        found = rest
+    return found[-1:]
+
+
+def dates_between(schedule: str, timezone: str, start: datetime, end: datetime) -> list[datetime]:
+    """The logical dates from `start` to `end`, both included, as a backfill asks for them. Raises BadScheduleError."""
+    before = start - timedelta(seconds=1)
+    return list(_until(end, _dates(schedule, timezone, before)))
+
+
+def next_date(schedule: str, timezone: str, after: datetime) -> datetime | None:
+    """The first logical date after a moment, None where there will be none (such as 30 February)."""
+    return next(_dates(schedule, timezone, after), None)
+
+
+def run_id(connector: str, trigger: str, logical_date: datetime | str) -> str:
+    """The id of a run; whoever computes it for the same date gets the same."""
+    at = logical_date if isinstance(logical_date, str) else stamp(logical_date)
+    return str(uuid.uuid5(NAMESPACE, f"run|{connector}|{trigger}|{at}"))
+
+
+def stamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """The moment that RFC 3339 text names; without an offset it is UTC. Raises ValueError."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _dates(schedule: str, timezone: str, after: datetime) -> Iterator[datetime]:
+    try:
+        zone = ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise BadScheduleError(f"timezone: {timezone!r} is not known; say it like Europe/Berlin") from error
+    if len(schedule.split()) != 5:
+        raise BadScheduleError(f"schedule: {schedule!r} needs five fields: minute hour day month weekday")
+    try:
+        local = CronSim(schedule, after.astimezone(zone))
+    except CronSimError as error:
+        raise BadScheduleError(f"schedule: {schedule!r} is no cron expression ({error})") from error
+    last = after.astimezone(UTC)
+    for date in local:
+        at = date.astimezone(UTC)
+        if at > last:
+            last = at
+            yield at
+
+
+def _until(end: datetime, dates: Iterator[datetime]) -> Iterator[datetime]:
+    for date in dates:
+        if date > end:
+            return
+        yield date

@@ -1,0 +1,91 @@
+"""Admit runs of connectors, each once, and fold what is told of them into one state a connector."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, MutableMapping
+from typing import TypeVar
+
+import msgspec
+
+from agents.messages import Message
+from schemas.base import Record
+from schemas.entities import AdmittedRun, ScrapeState, WaitingRun
+from schemas.scrapes import (
+    ConnectorSteered,
+    ScrapeAdmitted,
+    ScrapeCheckpointed,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+    SlaMissed,
+    SteerConnector,
+)
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed
+
+
+async def admit_scrape(
+    message: Message[ScrapeRequested | SteerConnector], admitted: MutableMapping[str, AdmittedRun]
+) -> AsyncIterator[Record]:
+    """ScrapeAdmitted for an id and attempt that were never asked for before; ConnectorSteered for a word to it."""
+    command = message.data
+    if isinstance(command, SteerConnector):
+        yield ConnectorSteered(connector=command.connector, action=command.action, reason=command.reason)
+        return
+    key = f"{command.connector}|{command.run_id}|{command.attempt}"
+    if key not in admitted:
+        admitted[key] = AdmittedRun(cause_id=message.envelope.id)
+        yield ScrapeAdmitted(**{name: getattr(command, name) for name in ScrapeAdmitted.__struct_fields__})
+
+
+async def follow_scrapes(
+    message: Message[RunEvent], connectors: MutableMapping[str, ScrapeState]
+) -> AsyncIterator[Record]:
+    """Fold an event of a run into its connector's state; emits nothing."""
+    event = message.data
+    known = connectors.get(event.connector) or ScrapeState()
+    connectors[event.connector] = _after(known, event)
+    return
+    yield
+
+
+def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
+    match event:
+        case ScrapeAdmitted():
+            run = WaitingRun(**{name: getattr(event, name) for name in _OF_REQUEST})
+            latest = max(filter(None, (state.last_logical_date, event.logical_date)), default=None)
+            # A backfill goes back in time; only the schedule's own dates say how far the schedule is.
+            if event.trigger != "schedule":
+                latest = state.last_logical_date
+            return _changed(state, queue=[*state.queue, run], last_logical_date=latest)
+        case ConnectorSteered(action="reset"):
+            return _changed(state, cursor={}, state={})
+        case ConnectorSteered():
+            return _changed(state, paused=event.action == "pause", pause_reason=event.reason)
+        case ScrapeStarted():
+            return _with_run(state, event, started_at=event.started_at)
+        case ScrapeCheckpointed():
+            state = _with_run(state, event, counts=event.counts)
+            return _changed(state, cursor=event.cursor, state=event.state)
+        case SlaMissed():
+            return _with_run(state, event, sla_missed=True)
+        case ScrapeFinished():
+            left = [run for run in state.queue if (run.run_id, run.attempt) != (event.run_id, event.attempt)]
+            state = _changed(state, queue=left, cursor=event.cursor_after, state=event.state)
+            return _changed(state, paused=True, pause_reason=event.error or "") if event.paused else state
+
+
+_OF_REQUEST = [name for name in WaitingRun.__struct_fields__ if name in ScrapeAdmitted.__struct_fields__]
+
+
+def _with_run(
+    state: ScrapeState, event: ScrapeStarted | ScrapeCheckpointed | SlaMissed, **changes: object
+) -> ScrapeState:
+    queue = [_changed(run, **changes) if run.run_id == event.run_id else run for run in state.queue]
+    return _changed(state, queue=queue)
+
+
+def _changed(of: S, **changes: object) -> S:
+    return msgspec.structs.replace(of, **changes)

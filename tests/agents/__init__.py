@@ -1,0 +1,1 @@
+"""What is decided, stage by stage."""

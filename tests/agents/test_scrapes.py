@@ -1,0 +1,113 @@
+"""What is asked of connectors and told of their runs becomes one state, however often it is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agents.scrapes import admit_scrape, follow_scrapes
+from app.memory import MemoryLog, MemoryRunner
+from app.topology import Kind, Stage, TableSpec, Topology
+from schemas.base import Record
+from schemas.entities import AdmittedRun, ScrapeState
+from schemas.scrapes import (
+    ConnectorSteered,
+    ScrapeAdmitted,
+    ScrapeCheckpointed,
+    ScrapeCounts,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+    SlaMissed,
+    SteerConnector,
+)
+
+RUN_EVENTS = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
+ROWS = (
+    Stage("admit", (ScrapeRequested, SteerConnector), Kind.DECIDE, admit_scrape, (), TableSpec("a", {"": AdmittedRun})),
+    Stage("follow", RUN_EVENTS, Kind.DECIDE, follow_scrapes, (), TableSpec("f", {"": ScrapeState})),
+)
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.log = MemoryLog(2)
+        self.runner = MemoryRunner(Topology(ROWS), (), self.log)
+
+    async def say(self, *records: Record) -> None:
+        for record in records:
+            self.runner.push(record)
+        await self.runner.settle()
+
+    def state(self, connector: str = "guardian") -> Any:
+        for rows in self.runner.tables["f"].stored.values():
+            if connector.encode() in rows:
+                return msgspec.json.decode(rows[connector.encode()], type=ScrapeState)
+        return None
+
+
+def request(run: str, **fields: Any) -> ScrapeRequested:
+    return ScrapeRequested(run_id=run, connector="guardian", **({"trigger": "manual"} | fields))
+
+
+def finished(run: str, **fields: Any) -> ScrapeFinished:
+    base = {"status": "success", "attempt": 1, "finished_at": "now", "seconds": 1.0, "counts": ScrapeCounts(records=3)}
+    return ScrapeFinished(run_id=run, connector="guardian", **(base | fields))
+
+
+async def test_a_run_that_is_asked_for_twice_stands_in_the_queue_once():
+    desk = Desk()
+    await desk.say(request("one"), request("one"), request("two"), request("one", attempt=2))
+    assert [(run.run_id, run.attempt) for run in desk.state().queue] == [("one", 1), ("two", 1), ("one", 2)]
+
+
+async def test_a_run_that_is_over_leaves_the_queue_and_its_cursor_stays():
+    desk = Desk()
+    await desk.say(request("one"), request("two"))
+    started = ScrapeStarted(run_id="one", connector="guardian", trigger="manual", attempt=1, started_at="t0")
+    counts = ScrapeCounts(records=2)
+    await desk.say(started, ScrapeCheckpointed(run_id="one", connector="guardian", cursor={"page": 2}, counts=counts))
+    assert (desk.state().cursor, desk.state().queue[0].started_at) == ({"page": 2}, "t0")
+    assert desk.state().queue[0].counts == counts
+    await desk.say(finished("one", cursor_after={"page": 3}))
+    assert [run.run_id for run in desk.state().queue] == ["two"]
+    assert desk.state().cursor == {"page": 3}
+    await desk.say(request("one"))
+    assert [run.run_id for run in desk.state().queue] == ["two"]
+
+
+async def test_only_the_schedules_own_dates_say_how_far_the_schedule_is():
+    desk = Desk()
+    await desk.say(
+        request("a", trigger="schedule", logical_date="2026-05-02T00:00:00Z"),
+        request("b", trigger="schedule", logical_date="2026-05-01T00:00:00Z"),
+        request("c", trigger="backfill", logical_date="2027-01-01T00:00:00Z"),
+    )
+    assert desk.state().last_logical_date == "2026-05-02T00:00:00Z"
+
+
+async def test_a_connector_is_paused_by_hand_or_by_its_own_run_and_resumed():
+    desk = Desk()
+    await desk.say(SteerConnector(connector="guardian", action="pause", reason="the site moves"))
+    assert (desk.state().paused, desk.state().pause_reason) == (True, "the site moves")
+    await desk.say(SteerConnector(connector="guardian", action="resume"))
+    assert not desk.state().paused
+    await desk.say(request("one"))
+    await desk.say(finished("one", status="failed", error="the key was refused", paused=True))
+    assert (desk.state().paused, desk.state().pause_reason) == (True, "the key was refused")
+
+
+async def test_a_reset_sends_the_connector_back_to_its_beginning():
+    desk = Desk()
+    await desk.say(request("one"))
+    await desk.say(finished("one", cursor_after={"page": 9}, state={"etag": "x"}))
+    await desk.say(SteerConnector(connector="guardian", action="reset"))
+    assert (desk.state().cursor, desk.state().state) == ({}, {})
+
+
+async def test_a_missed_promise_is_marked_on_the_run_that_waits():
+    desk = Desk()
+    await desk.say(request("one"))
+    await desk.say(SlaMissed(run_id="one", connector="guardian", logical_date=None, missed_at="t"))
+    assert desk.state().queue[0].sla_missed
