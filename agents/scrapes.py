@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, MutableMapping
-from typing import TypeVar
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from agents.messages import Message
 from schemas.base import Record
 from schemas.entities import AdmittedRun, ScrapeState, WaitingRun
+from schemas.events import FilmRegistered
+from schemas.ids import derived_id
+from schemas.pictures import CelebrityRegistered
 from schemas.scrapes import (
     ConnectorSteered,
     ScrapeAdmitted,
@@ -19,8 +22,11 @@ from schemas.scrapes import (
     ScrapeStarted,
     SlaMissed,
     SteerConnector,
+    Target,
 )
 
+MOST_TARGETS: Final = 200
+"""Films or people of one run that registrations are put together to."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed
@@ -40,13 +46,47 @@ async def admit_scrape(
         yield ScrapeAdmitted(**{name: getattr(command, name) for name in ScrapeAdmitted.__struct_fields__})
 
 
+async def scrape_on_registration(
+    message: Message[FilmRegistered | CelebrityRegistered], connectors: Sequence[str]
+) -> AsyncIterator[Record]:
+    """ScrapeRequested for each connector that can ask its source about one film or person.
+
+    A film of which only the id is known, because somebody rated it, is not looked for until somebody names it.
+    """
+    target = target_of(message.data)
+    if target.name is None and target.wikidata is None:
+        return
+    known = "|".join(str(part) for part in msgspec.structs.astuple(target))
+    for connector in connectors:
+        yield ScrapeRequested(
+            run_id=derived_id(f"{connector}|{known}", "registration"),
+            connector=connector,
+            trigger="registration",
+            targets=(target,),
+        )
+
+
+def target_of(registered: FilmRegistered | CelebrityRegistered) -> Target:
+    """What sources may be asked about a film or person."""
+    if isinstance(registered, CelebrityRegistered):
+        kind: Literal["movie", "tv", "person"] = "person"
+        ids = {"id": registered.celebrity_id, "name": registered.name}
+    else:
+        kind = registered.kind
+        ids = {"id": registered.film_id, "name": registered.title}
+    year = registered.year if isinstance(registered, FilmRegistered) else None
+    rest = {"imdb": registered.imdb, "wikidata": registered.wikidata, "tmdb": registered.tmdb}
+    return msgspec.convert({**ids, **rest, "kind": kind, "year": year}, Target)
+
+
 async def follow_scrapes(
     message: Message[RunEvent], connectors: MutableMapping[str, ScrapeState]
 ) -> AsyncIterator[Record]:
     """Fold an event of a run into its connector's state; emits nothing."""
     event = message.data
     known = connectors.get(event.connector) or ScrapeState()
-    connectors[event.connector] = _after(known, event)
+    state = _after(known, event)
+    connectors[event.connector] = state if state.since else _changed(state, since=message.received_at)
     return
     yield
 
@@ -54,14 +94,16 @@ async def follow_scrapes(
 def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
     match event:
         case ScrapeAdmitted():
-            run = WaitingRun(**{name: getattr(event, name) for name in _OF_REQUEST})
+            queue = _queued(state.queue, WaitingRun(**{name: getattr(event, name) for name in _OF_REQUEST}))
             latest = max(filter(None, (state.last_logical_date, event.logical_date)), default=None)
             # A backfill goes back in time; only the schedule's own dates say how far the schedule is.
             if event.trigger != "schedule":
                 latest = state.last_logical_date
-            return _changed(state, queue=[*state.queue, run], last_logical_date=latest)
+            return _changed(state, queue=queue, last_logical_date=latest)
         case ConnectorSteered(action="reset"):
             return _changed(state, cursor={}, state={})
+        case ConnectorSteered(action="follow"):
+            return state
         case ConnectorSteered():
             return _changed(state, paused=event.action == "pause", pause_reason=event.reason)
         case ScrapeStarted():
@@ -75,6 +117,19 @@ def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
             left = [run for run in state.queue if (run.run_id, run.attempt) != (event.run_id, event.attempt)]
             state = _changed(state, queue=left, cursor=event.cursor_after, state=event.state)
             return _changed(state, paused=True, pause_reason=event.error or "") if event.paused else state
+
+
+def _queued(queue: list[WaitingRun], run: WaitingRun) -> list[WaitingRun]:
+    """The queue with one more run; what is asked for film by film is collected in one go."""
+    last = queue[-1] if queue else None
+    if (
+        last is not None
+        and last.trigger == run.trigger == "registration"
+        and last.started_at is None
+        and len(last.targets) < MOST_TARGETS
+    ):
+        return [*queue[:-1], _changed(last, targets=(*last.targets, *run.targets))]
+    return [*queue, run]
 
 
 _OF_REQUEST = [name for name in WaitingRun.__struct_fields__ if name in ScrapeAdmitted.__struct_fields__]

@@ -9,7 +9,7 @@ import msgspec
 from schemas.base import Entity
 from schemas.events import Facts
 from schemas.pictures import ImageFetched
-from schemas.scrapes import ScrapeCounts, Trigger
+from schemas.scrapes import ScrapeCounts, Target, Trigger
 
 
 class Film(Entity, kw_only=True):
@@ -129,7 +129,7 @@ class WaitingRun(Entity, kw_only=True, array_like=True):
     interval_start: str | None = None
     interval_end: str | None = None
     not_before: str | None = None
-    target: str | None = None
+    targets: tuple[Target, ...] = ()
     started_at: str | None = None
     counts: ScrapeCounts = ScrapeCounts()
     sla_missed: bool = False
@@ -141,6 +141,8 @@ class ScrapeState(Entity, kw_only=True):
     cursor: dict[str, Any] = msgspec.field(default_factory=dict)
     state: dict[str, Any] = msgspec.field(default_factory=dict)
     queue: list[WaitingRun] = msgspec.field(default_factory=list)
+    since: str | None = None
+    """When its schedule was first seen; nothing before is due."""
     last_logical_date: str | None = None
     paused: bool = False
     pause_reason: str = ""

@@ -33,7 +33,6 @@ def schema_uri(record: type[Record]) -> str:
     return f"{SCHEMA_PREFIX}{record.topic}/{record.version}"
 
 
-_READ: Final = frozenset({"ce_id", "ce_correlationid", "ce_causationid", "ce_time", "ce_dataschema"})
 _constant: dict[type[Record], Headers] = {}
 
 
@@ -65,18 +64,19 @@ def read_envelope(headers: Iterable[tuple[str, bytes]] | None, position: str) ->
 
     Header values that are null, too long or not UTF-8 are read as if they were absent.
     """
-    found: dict[str, str] = {}
-    for name, value in headers or ():
-        if name in _READ and value is not None and len(value) <= LONGEST_VALUE:
-            try:
-                found[name] = value.decode()
-            except UnicodeDecodeError:
-                continue
-    event_id = found.get("ce_id") or position
-    envelope = Envelope(
-        id=event_id,
-        correlation_id=found.get("ce_correlationid") or event_id,
-        causation_id=found.get("ce_causationid"),
-        time=found.get("ce_time"),
-    )
-    return envelope, found.get("ce_dataschema")
+    if not headers:
+        return Envelope(position, position), None
+    found = dict(headers)
+    event_id = _text(found.get("ce_id")) or position
+    correlation_id = _text(found.get("ce_correlationid")) or event_id
+    envelope = Envelope(event_id, correlation_id, _text(found.get("ce_causationid")), _text(found.get("ce_time")))
+    return envelope, _text(found.get("ce_dataschema"))
+
+
+def _text(value: bytes | None) -> str | None:
+    if value is None or len(value) > LONGEST_VALUE:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None

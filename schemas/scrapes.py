@@ -12,13 +12,28 @@ from schemas.events import Count, ShortText
 
 Trigger = Literal["schedule", "manual", "backfill", "registration", "retry"]
 RunStatus = Literal["running", "success", "partial", "failed", "skipped"]
+Action = Literal["follow", "pause", "resume", "reset"]
+"""Begin with its schedule, start no more runs, go on, or begin at the source's beginning next time."""
 Detail = Annotated[str, Meta(max_length=4000)]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A film or a person that a run is about, with every id that sources may know them by."""
+
+    id: ShortText
+    name: str | None = None
+    """A film's title, a person's name."""
+    year: int | None = None
+    kind: Literal["movie", "tv", "person"] = "movie"
+    imdb: str | None = None
+    wikidata: str | None = None
+    tmdb: int | None = None
 
 
 class ScrapeRequested(Record, frozen=True, kw_only=True, tag_field="type", tag="run"):
     """A run that is due. `logical_date` and the interval are RFC 3339 in UTC; a second request of one id is dropped.
 
-    `target` is the one film or person that the run is about; without it, all that the connector follows.
+    `targets` are the films or people that the run is about; without any, all that the connector follows.
     """
 
     topic: ClassVar[str] = "scrape-requests"
@@ -32,17 +47,17 @@ class ScrapeRequested(Record, frozen=True, kw_only=True, tag_field="type", tag="
     interval_start: str | None = None
     interval_end: str | None = None
     not_before: str | None = None
-    target: ShortText | None = None
+    targets: tuple[Target, ...] = ()
 
 
 class SteerConnector(Record, frozen=True, kw_only=True, tag_field="type", tag="steer"):
-    """A word to a connector: start no more runs, go on, or begin at the beginning next time."""
+    """A word to a connector."""
 
     topic: ClassVar[str] = "scrape-requests"
     key_field: ClassVar[str] = "connector"
 
     connector: ShortText
-    action: Literal["pause", "resume", "reset"]
+    action: Action
     reason: Detail = ""
 
 
@@ -73,17 +88,17 @@ class ScrapeAdmitted(Record, frozen=True, kw_only=True, tag_field="type", tag="a
     interval_start: str | None = None
     interval_end: str | None = None
     not_before: str | None = None
-    target: str | None = None
+    targets: tuple[Target, ...] = ()
 
 
 class ConnectorSteered(Record, frozen=True, kw_only=True, tag_field="type", tag="steered"):
-    """A connector was paused, resumed or sent back to its beginning."""
+    """A connector is followed from now on, was paused, resumed or sent back to its beginning."""
 
     topic: ClassVar[str] = "scrape-runs"
     key_field: ClassVar[str] = "connector"
 
     connector: str
-    action: Literal["pause", "resume", "reset"]
+    action: Action
     reason: str = ""
 
 
@@ -99,7 +114,7 @@ class ScrapeStarted(Record, frozen=True, kw_only=True, tag_field="type", tag="st
     attempt: Count
     started_at: str
     logical_date: str | None = None
-    target: str | None = None
+    targets: Count = 0
     resumed: bool = False
 
 

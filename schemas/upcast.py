@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.base import Record, Rejected
@@ -20,6 +21,7 @@ UPCASTERS: Final[dict[tuple[str, int], Callable[[Json], Json]]] = {("facts", 1):
 """(topic, version) -> the step to the next version."""
 
 
+@lru_cache(maxsize=256)
 def schema_version(dataschema: str | None, record: type[Record]) -> int:
     """The version that a record says it has; the current one where it says nothing.
 

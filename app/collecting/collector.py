@@ -1,0 +1,172 @@
+"""Asks for the runs that are due and carries out those that wait, a tick at a time; all of it is told as events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from agents.due import due_dates, moment, run_id, stamp
+from app.collecting.board import Board
+from app.collecting.runs import Carried, Carrier, Sink, command_of
+from app.connectors.config import ConnectorConfig
+from schemas.entities import ScrapeState, WaitingRun
+from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS: Final = 1.0
+MOST_TOLD: Final = 4096
+"""Ids of runs that were asked for or carried out here, and of which the events may not be folded yet."""
+
+
+class Collector:
+    """The scheduler of one worker. Every connector has one owner, so its pace, quota and cursor have one too."""
+
+    def __init__(
+        self,
+        connectors: Mapping[str, ConnectorConfig],
+        board: Board,
+        sink: Sink,
+        carrier: Carrier,
+        now: Callable[[], float] = time.time,
+        notify: Callable[[Carried], Awaitable[None]] | None = None,
+    ) -> None:
+        self._connectors = dict(connectors)
+        self._board = board
+        self._sink = sink
+        self._carrier = carrier
+        self._now = now
+        self._notify = notify
+        self._active: dict[str, dict[tuple[str, int], asyncio.Task[None]]] = {}
+        self._told: dict[str, None] = {}
+
+    def configure(self, connectors: Mapping[str, ConnectorConfig]) -> None:
+        """Go on with another configuration; runs that are on their way end under the old one."""
+        self._connectors = dict(connectors)
+
+    @property
+    def active(self) -> int:
+        """Runs that are being carried out here."""
+        return sum(len(runs) for runs in self._active.values())
+
+    async def run(self) -> None:
+        """Tick until cancelled; a tick that fails is logged, the next one tries again."""
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except Exception:
+                    log.exception("a tick of the scheduler failed")
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Leave the runs to whoever owns their connectors next; each goes on from its cursor."""
+        tasks = [task for runs in self._active.values() for task in runs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._active.clear()
+
+    async def tick(self) -> None:
+        """Ask for what is due, start what waits, and let go of what is no longer owned."""
+        for name, runs in list(self._active.items()):
+            if not self._board.owns(name):
+                for task in runs.values():
+                    task.cancel()
+        commands: list[ScrapeRequested | SteerConnector] = []
+        missed: list[SlaMissed] = []
+        for name, config in self._connectors.items():
+            if not self._board.owns(name):
+                continue
+            state = self._board.state(name)
+            commands += self._due(name, config, state)
+            missed += self._late(name, config, state)
+            self._start(name, config, state)
+        if commands or missed:
+            await self._sink.send([command_of(record, self._now()) for record in (*commands, *missed)])
+
+    def _due(
+        self, name: str, config: ConnectorConfig, state: ScrapeState
+    ) -> Sequence[ScrapeRequested | SteerConnector]:
+        if config.schedule is None or state.paused:
+            return ()
+        if state.since is None:
+            # The schedule counts from when it was first seen, also if this worker dies before its first date.
+            first = SteerConnector(connector=name, action="follow")
+            return (first,) if self._tell(f"follow|{name}") else ()
+        after = moment(state.last_logical_date or state.since)
+        now = datetime.fromtimestamp(self._now(), UTC)
+        dates = due_dates(config.schedule, config.timezone, after, now, config.catchup)
+        begins = [after, *dates]
+        return [
+            ScrapeRequested(
+                run_id=run_id(name, "schedule", date),
+                connector=name,
+                trigger="schedule",
+                logical_date=stamp(date),
+                interval_start=stamp(begin),
+                interval_end=stamp(date),
+            )
+            for begin, date in zip(begins, dates, strict=False)
+            if self._tell(f"{name}|{stamp(date)}")
+        ]
+
+    def _late(self, name: str, config: ConnectorConfig, state: ScrapeState) -> list[SlaMissed]:
+        if config.sla is None:
+            return []
+        now = self._now()
+        return [
+            SlaMissed(run_id=run.run_id, connector=name, logical_date=run.logical_date, missed_at=_stamp(now))
+            for run in state.queue
+            if run.logical_date is not None
+            and not run.sla_missed
+            and moment(run.logical_date).timestamp() + config.sla < now
+            and self._tell(f"sla|{run.run_id}")
+        ]
+
+    def _start(self, name: str, config: ConnectorConfig, state: ScrapeState) -> None:
+        active = self._active.setdefault(name, {})
+        if state.paused:
+            return
+        for run in state.queue:
+            key = (run.run_id, run.attempt)
+            if len(active) >= config.max_active_runs:
+                return
+            waits = run.not_before is not None and moment(run.not_before).timestamp() > self._now()
+            if waits or key in active or f"over|{run.run_id}|{run.attempt}" in self._told:
+                continue
+            active[key] = asyncio.create_task(self._carry_out(name, config, run, state))
+
+    async def _carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> None:
+        try:
+            carried = await self._carrier.carry_out(name, config, run, state)
+            self._tell(f"over|{run.run_id}|{run.attempt}")
+            if self._notify is not None:
+                await self._notify(carried)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # The run stays in the queue; the next tick starts it again from its cursor.
+            log.exception("%s: run %s was cut off", name, run.run_id)
+            await asyncio.sleep(TICK_SECONDS)
+        finally:
+            self._active.get(name, {}).pop((run.run_id, run.attempt), None)
+
+    def _tell(self, what: str) -> bool:
+        """Whether it is new here; the events that say it may be on their way still."""
+        if what in self._told:
+            return False
+        while len(self._told) >= MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        self._told[what] = None
+        return True
+
+
+def _stamp(seconds: float) -> str:
+    return stamp(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,47 @@
+"""What a run keeps between its checkpoints: cursor, validators of its HTTP cache, spent quotas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.connectors.limits import Spent
+from app.connectors.store import CursorStore, State
+from schemas.entities import ScrapeState
+
+
+class EventStore(CursorStore):
+    """What a run keeps, as its events tell it; spent quotas lie in files too, to outlive a kill between two events."""
+
+    def __init__(self, data_dir: Path, state: ScrapeState) -> None:
+        super().__init__(data_dir)
+        self._state = state
+        self._spent: dict[str, Spent] = msgspec.convert(state.state.get("spent", {}), dict[str, Spent])
+        self.kept = State(cursor=dict(state.cursor), validators=dict(state.state.get("validators", {})))
+        self.fresh = False
+        """Whether something was kept that no event has told yet."""
+
+    def load(self, connector: str) -> State:
+        """Where the last event left off."""
+        return msgspec.structs.replace(self.kept)
+
+    def save(self, connector: str, state: State) -> None:
+        """Keep it for the next event."""
+        self.kept, self.fresh = msgspec.structs.replace(state), True
+
+    def spent(self, account: str) -> Spent:
+        """The larger of what events and this worker's file say of the same day."""
+        told, filed = self._spent.get(account, Spent()), super().spent(account)
+        return max(told, filed, key=lambda spent: (spent.day, spent.used))
+
+    def spend(self, account: str, spent: Spent) -> None:
+        """Keep it in the file at once, and for the next event."""
+        super().spend(account, spent)
+        self._spent[account] = spent
+
+    def told(self) -> dict[str, Any]:
+        """The state that goes into events, besides the cursor."""
+        found: dict[str, Any] = msgspec.to_builtins({"validators": self.kept.validators, "spent": self._spent})
+        return {name: value for name, value in found.items() if value}

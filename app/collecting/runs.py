@@ -1,0 +1,254 @@
+"""Carries out one run of a connector and tells of it: begun, how far, over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from agents.due import moment, stamp
+from agents.messages import rfc3339
+from app.collecting.ledger import EventStore
+from app.connectors.base import FilmTarget, PersonTarget, Request
+from app.connectors.config import ConnectorConfig
+from app.connectors.fetch import Fetcher
+from app.connectors.registry import make
+from app.connectors.runner import run_connector
+from app.connectors.store import Report
+from app.delivery.producer import Outgoing
+from schemas.base import Record
+from schemas.catalogue import encode
+from schemas.entities import ScrapeState, WaitingRun
+from schemas.envelope import Envelope, to_headers
+from schemas.ids import derived_id
+from schemas.scrapes import (
+    ScrapeCheckpointed,
+    ScrapeCounts,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+    SlaMissed,
+    SteerConnector,
+    Target,
+)
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY: Final = 60.0
+LONGEST_RETRY: Final = 3600.0
+TOLD_FAULTS: Final = 20
+
+
+class Sink(Protocol):
+    """Where events go; returns when they are safe."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records to wherever their keys belong."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A run that is over."""
+
+    connector: str
+    run: WaitingRun
+    report: Report
+    retried: bool
+    """Whether another attempt was asked for."""
+
+
+def command_of(record: ScrapeRequested | SteerConnector | SlaMissed, now: float) -> Outgoing:
+    """A command as it goes to its topic; a request of the same run and attempt has the same id again."""
+    if isinstance(record, ScrapeRequested):
+        identity = f"{record.connector}|{record.run_id}|{record.attempt}"
+    elif isinstance(record, SlaMissed):
+        identity = f"{record.connector}|{record.run_id}|sla"
+    else:
+        identity = f"{record.connector}|{record.action}|{now}"
+    return event_of(record, derived_id(identity, "scrape"), now)
+
+
+def event_of(record: Record, event_id: str, now: float) -> Outgoing:
+    """An event of the scheduler as it goes to its topic."""
+    envelope = Envelope(event_id, event_id, time=rfc3339(int(now * 1000)))
+    return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
+
+
+class _TellingSink:
+    """Puts what was kept meanwhile in front of the next records, when those before it are with the broker."""
+
+    def __init__(self, sink: Sink, checkpoint: Callable[[], list[Outgoing]]) -> None:
+        self._sink = sink
+        self._checkpoint = checkpoint
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        await self._sink.send([*self._checkpoint(), *records])
+
+
+class Carrier:
+    """Runs connectors over one HTTP side, so that those of one account share its pace."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        fetcher: Fetcher,
+        data_dir: Path,
+        everyone: Callable[[], Awaitable[tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]]],
+        environ: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._sink = sink
+        self._fetcher = fetcher
+        self._data_dir = data_dir
+        self._everyone = everyone
+        self._environ = environ
+        self._now = now
+
+    async def carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> Carried:
+        """Run it to its end, told as events. Raises only what a restart of the run may mend."""
+        began = self._now()
+        started = ScrapeStarted(
+            run_id=run.run_id,
+            connector=name,
+            trigger=run.trigger,
+            attempt=run.attempt,
+            started_at=run.started_at or _stamp(began),
+            logical_date=run.logical_date,
+            targets=len(run.targets),
+            resumed=run.started_at is not None,
+        )
+        await self._tell(started, f"started|{began}")
+        store = EventStore(self._data_dir, state)
+        report = await self._run(name, config, run, store)
+        retry = self._retry(name, config, run, report)
+        await self._tell(_finished(name, run, report, store, state, self._now()), "finished")
+        if retry is not None:
+            await self._sink.send([command_of(retry, self._now())])
+        return Carried(name, run, report, retry is not None)
+
+    async def _run(self, name: str, config: ConnectorConfig, run: WaitingRun, store: EventStore) -> Report:
+        begun, done = self._now(), [0, None]
+
+        def advance(records: int, at: int, total: int | None) -> None:
+            done[:] = [at, total]
+
+        def checkpoint() -> list[Outgoing]:
+            if not store.fresh:
+                return []
+            store.fresh = False
+            return [self._event(_checkpointed(name, run, store, done), run, f"checkpoint|{store.kept.cursor!r}")]
+
+        try:
+            films, people = await self._targets(run)
+            interval = {"begin": run.interval_start, "end": run.interval_end}
+            request = Request(name, films, people, run.run_id, run.logical_date, **interval)
+            connector = make(config, self._fetcher, self._environ)
+            sink = _TellingSink(self._sink, checkpoint)
+            return await run_connector(name, connector, sink, store, request=request, advance=advance, now=self._now)
+        except Exception as error:
+            # A fault of the connector's code: the run has failed, others go on.
+            log.exception("%s: run %s failed", name, run.run_id)
+            report = Report(name, "failed", error=f"{type(error).__name__}: {error}"[:1000], reaction="stop")
+            report.seconds = round(self._now() - begun, 3)
+            report.cursor_before = report.cursor_after = dict(store.kept.cursor)
+            return report
+
+    async def _targets(self, run: WaitingRun) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
+        if not run.targets:
+            return await self._everyone()
+        films = tuple(film_target(target) for target in run.targets if target.kind != "person")
+        return films, tuple(person_target(target) for target in run.targets if target.kind == "person")
+
+    def _retry(self, name: str, config: ConnectorConfig, run: WaitingRun, report: Report) -> ScrapeRequested | None:
+        if report.status != "failed" or report.reaction not in ("retry", "wait") or run.attempt > config.retries:
+            return None
+        pause = min(LONGEST_RETRY, FIRST_RETRY * 2 ** (run.attempt - 1))
+        at = max(self._now() + pause, moment(report.retry_at).timestamp() if report.retry_at else 0.0)
+        return ScrapeRequested(
+            run_id=run.run_id,
+            connector=name,
+            trigger="retry",
+            attempt=run.attempt + 1,
+            logical_date=run.logical_date,
+            interval_start=run.interval_start,
+            interval_end=run.interval_end,
+            not_before=_stamp(at),
+            targets=run.targets,
+        )
+
+    def _event(self, record: Record, run: WaitingRun, what: str) -> Outgoing:
+        return event_of(record, derived_id(f"{run.run_id}|{run.attempt}|{what}", "scrape"), self._now())
+
+    async def _tell(self, record: ScrapeStarted | ScrapeFinished, what: str) -> None:
+        envelope = derived_id(f"{record.run_id}|{record.attempt}|{what}", "scrape")
+        await self._sink.send([event_of(record, envelope, self._now())])
+
+
+def film_target(target: Target) -> FilmTarget:
+    """A film as connectors are asked about it."""
+    kind = "tv" if target.kind == "tv" else "movie"
+    ids = {"imdb": target.imdb, "wikidata": target.wikidata, "tmdb": target.tmdb}
+    return msgspec.convert(
+        {"film_id": target.id, "title": target.name, "year": target.year, "kind": kind, **ids}, FilmTarget
+    )
+
+
+def person_target(target: Target) -> PersonTarget:
+    """A person as connectors are asked about them."""
+    ids = {"imdb": target.imdb, "wikidata": target.wikidata, "tmdb": target.tmdb}
+    return msgspec.convert({"celebrity_id": target.id, "name": target.name or "", **ids}, PersonTarget)
+
+
+def _counts(report: Report) -> ScrapeCounts:
+    return ScrapeCounts(
+        records=report.records,
+        rejected=report.refused,
+        requests=report.requests,
+        retries=report.retries,
+        not_modified=report.not_modified,
+        throttled=report.throttled,
+        bytes=report.bytes,
+    )
+
+
+def _checkpointed(name: str, run: WaitingRun, store: EventStore, done: list[Any]) -> ScrapeCheckpointed:
+    return ScrapeCheckpointed(
+        run_id=run.run_id,
+        connector=name,
+        cursor=dict(store.kept.cursor),
+        counts=ScrapeCounts(),
+        state=store.told(),
+        done=done[0],
+        total=done[1],
+    )
+
+
+def _finished(
+    name: str, run: WaitingRun, report: Report, store: EventStore, state: ScrapeState, now: float
+) -> ScrapeFinished:
+    return ScrapeFinished(
+        run_id=run.run_id,
+        connector=name,
+        status="success" if report.status == "running" else report.status,
+        attempt=run.attempt,
+        finished_at=_stamp(now),
+        seconds=report.seconds,
+        counts=_counts(report),
+        cursor_before=dict(state.cursor),
+        cursor_after=dict(store.kept.cursor),
+        state=store.told(),
+        error=report.error,
+        retry_at=report.retry_at,
+        paused=report.reaction == "pause",
+        faults=tuple(report.faults[:TOLD_FAULTS]),
+    )
+
+
+def _stamp(seconds: float) -> str:
+    return stamp(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,1 @@
+"""Collecting: what is due runs once, and its history tells the truth."""
