@@ -30,8 +30,13 @@ class Message(msgspec.Struct, Generic[R], frozen=True):
         return rfc3339(self.timestamp)
 
 
-@lru_cache(maxsize=4096)
 def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC. Cached: on a full queue many events share a millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    """Milliseconds since 1970 as RFC 3339 in UTC."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_to_the_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _to_the_second(seconds: int) -> str:
+    """Kept, because many events share a second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -10,7 +10,18 @@ import msgspec
 from agents.messages import Message
 from schemas.commands import ControlModel
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
-from schemas.pictures import Face
+from schemas.pictures import (
+    CelebrityRegistered,
+    Face,
+    FaceRecognised,
+    ImageAccepted,
+    ImageDiscarded,
+    ImageFound,
+    ImageKept,
+    ImageRejected,
+    ImageWithdrawn,
+    PersonForgotten,
+)
 
 
 class Projections(Protocol):
@@ -88,3 +99,51 @@ class Pictures(Protocol):
 
     async def examine(self, image_id: str) -> Examination:
         """Disarm a picture that is put away, and look for faces."""
+
+
+class PictureProjections(Protocol):
+    """The documents of people and their pictures. Every write may be repeated, in any overlap with the others.
+
+    What is older than the forgetting of its person changes nothing. Each call raises agents.errors.Unavailable
+    while the store does not answer.
+    """
+
+    async def put_celebrities(self, people: Sequence[Message[CelebrityRegistered]]) -> None:
+        """What is known of each person's identity."""
+
+    async def put_found(self, found: Sequence[Message[ImageFound]]) -> None:
+        """The addresses that were found, each an item of its person."""
+
+    async def put_accepted(self, accepted: Sequence[Message[ImageAccepted]]) -> None:
+        """The items whose pictures are claimed."""
+
+    async def put_rejected(self, rejected: Sequence[Message[ImageRejected]]) -> None:
+        """The items that were not fetched, or whose claim was refused."""
+
+    async def put_kept(self, kept: Sequence[Message[ImageKept]]) -> None:
+        """The pictures that stay."""
+
+    async def put_discarded(self, discarded: Sequence[Message[ImageDiscarded]]) -> None:
+        """The pictures that do not stay, or not yet."""
+
+    async def put_withdrawn(self, withdrawn: Sequence[Message[ImageWithdrawn]]) -> None:
+        """The claimed pictures that were ruled out."""
+
+    async def put_recognised(self, faces: Sequence[Message[FaceRecognised]]) -> None:
+        """Whom the face model took each picture for."""
+
+    async def condemned(self, people: Sequence[Message[PersonForgotten]]) -> Sequence[tuple[str, str]]:
+        """Area and SHA-256 of the files that only documents name which `forget` will remove."""
+
+    async def forget(self, people: Sequence[Message[PersonForgotten]]) -> None:
+        """Remove all documents of these people, so that nothing older brings them back."""
+
+
+class PictureEraser(Protocol):
+    """Where the files of pictures lie."""
+
+    async def erase(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove files by area (original, clean, thumbnail) and SHA-256; those that are gone already do no harm.
+
+        Raises agents.errors.Unavailable where waiting mends it.
+        """

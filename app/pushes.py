@@ -16,6 +16,7 @@ from agents.messages import rfc3339
 from app.delivery.producer import Outgoing
 from app.settings import Settings
 from app.storage.store import Store
+from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.envelope import Envelope, to_headers
@@ -39,7 +40,7 @@ def identity(pushed: PushFilm | PushCelebrity) -> str:
 
 
 def command(
-    pushed: PushFilm | PushCelebrity,
+    pushed: Record,
     key: str,
     event_id: str | None = None,
     now: Callable[[], float] = time.time,

@@ -11,7 +11,6 @@ import faust
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
-from app.delivery.schema import AsItCame
 from app.delivery.stage_worker import Abandoned, StageWorker
 from app.delivery.stream import BUSY_BATCH
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable, Rows
@@ -81,11 +80,7 @@ def make_agents(
             stopping=lambda: bool(app.should_stop or app.consumer.suspend_flow.is_set()),
             tracer=tracer,
         )
-        topic = app.topic(
-            stage.topic,
-            schema=AsItCame(),
-            partitions=counts[stage.topic],
-        )
+        topic = app.topic(stage.topic, key_type=bytes, value_type=bytes, partitions=counts[stage.topic])
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, settings))
 
 
@@ -96,9 +91,10 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):
             try:
-                await worker.process([event.value for event in batch.events])
+                for start in range(0, len(batch.records), stage.batch):
+                    await worker.process(batch.records[start : start + stage.batch])
             except Abandoned:
-                log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.events))
+                log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.records))
             except Exception as error:
                 # Raising here would only restart the agent; what reaches this point means that going on loses events.
                 log.exception("%s: this worker stops", stage.name)

@@ -100,7 +100,7 @@ class Delivery(Section, frozen=True):
     linger: Annotated[float, Meta(ge=0, le=1, description="seconds a busy stage waits for a larger batch")] = 0.002
     patience: Annotated[
         float, Meta(ge=0, le=10, description="seconds a stage that only writes documents waits for a larger batch")
-    ] = 0.1
+    ] = 0.5
     attempts: Annotated[int, Meta(ge=1, le=100, description="tries of a failing event before it is a dead letter")] = 5
     max_value: Annotated[int, Meta(ge=1000, description="bytes; a larger record is a dead letter")] = 1_000_000
 
@@ -113,7 +113,7 @@ class Learning(Section, frozen=True):
         float, Meta(gt=0, description="seconds after which a snapshot is due if anything was learnt")
     ] = 30.0
     keep_snapshots: Annotated[int, Meta(ge=1, description="how many snapshots of a model stay")] = 5
-    batch: Annotated[int, Meta(ge=1, le=10_000, description="training records learnt between two waits")] = 500
+    batch: Annotated[int, Meta(ge=1, le=10_000, description="training records learnt between two waits")] = 1000
 
 
 class Fetch(Section, frozen=True):
@@ -124,6 +124,39 @@ class Fetch(Section, frozen=True):
     per_host: Annotated[int, Meta(ge=1, le=1000, description="pictures that are downloaded from one host at once")] = 8
     seconds: Annotated[float, Meta(gt=0, le=200, description="seconds that the download of a picture may take")] = 30.0
     max_bytes: Annotated[int, Meta(ge=1000, description="bytes of the largest picture that is downloaded")] = 20_000_000
+
+
+class Sources(Section, frozen=True):
+    """How connectors behave towards the services that they ask."""
+
+    contact: Annotated[
+        str,
+        Meta(
+            pattern=r"^[\x20-\x7e]*$",
+            description="a page or mail address that services find in the User-Agent; some refuse who names none",
+        ),
+    ] = ""
+    max_body: Annotated[int, Meta(ge=1000, description="bytes of the longest answer that is read whole")] = 33_554_432
+    patience: Annotated[
+        float, Meta(ge=0, description="seconds that a run waits where it is asked to; longer waits end the run")
+    ] = 300.0
+
+
+class Pictures(Section, frozen=True):
+    """Which pictures are taken, and the processes that decode them."""
+
+    processes: Annotated[int, Meta(ge=0, le=256, description="processes that decode; 0: one a core")] = 0
+    memory: Annotated[int, Meta(ge=256 << 20, description="bytes of address space that each of them may take")] = (
+        1_610_612_736
+    )
+    cpu_seconds: Annotated[float, Meta(gt=0, description="seconds of computing that one picture may cost a step")] = 5.0
+    max_pixels: Annotated[int, Meta(ge=10_000, description="pixels of the largest picture that is decoded")] = (
+        40_000_000
+    )
+    min_side: Annotated[int, Meta(ge=16, description="pixels of the shorter side that a picture needs")] = 64
+    max_aspect: Annotated[float, Meta(ge=1, description="how many times longer than the other a side may be")] = 4.0
+    faces: Annotated[bool, Meta(description="look for faces where the extra [faces] is installed")] = True
+    nsfw: Annotated[bool, Meta(description="quarantine what the extra [nsfw] warns of, where it is installed")] = True
 
 
 class Worker(Section, frozen=True):
@@ -178,6 +211,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     delivery: Delivery = Delivery()
     learning: Learning = Learning()
     fetch: Fetch = Fetch()
+    sources: Sources = Sources()
+    pictures: Pictures = Pictures()
     worker: Worker = Worker()
     films: tuple[FilmEntry, ...] = ()
     celebrities: tuple[CelebrityEntry, ...] = ()

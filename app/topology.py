@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agents.claim import claim
+from agents.claims import ClaimIndex, ClaimsRevision
 from agents.clean import clean_rating
+from agents.examine import ask_for_examination, examine_picture
 from agents.facts import merge_facts
+from agents.fetch import ask_for_picture, fetch_picture
 from agents.intake import admit
+from agents.judge import judge
 from agents.latest import keep_latest
-from agents.ports import ModelDesk, Projections
+from agents.ports import ModelDesk, PictureEraser, PictureProjections, Pictures, Projections
 from agents.project import (
     obey_control,
     project_films,
@@ -21,11 +25,39 @@ from agents.project import (
     project_reviews,
     project_sentiments,
 )
-from agents.register import register_film
+from agents.project_pictures import (
+    project_accepted,
+    project_celebrities,
+    project_discarded,
+    project_forgotten,
+    project_found,
+    project_kept,
+    project_recognised,
+    project_rejected,
+)
+from agents.register import register_celebrity, register_film
 from agents.reviews import clean_review
-from schemas.base import Entity, Layout, Record
+from agents.scrapes import admit_scrape, follow_scrapes, scrape_on_registration
+from app.stage import Kind, Stage, TableSpec, Topology
+from schemas.base import Record
 from schemas.commands import ControlModel, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
-from schemas.entities import Film, FilmFacts, FilmTally, Prediction, SeenRating, SeenReview
+from schemas.entities import (
+    AdmittedRun,
+    Celebrity,
+    Claim,
+    ClaimedItem,
+    Film,
+    FilmFacts,
+    FilmTally,
+    FoundItem,
+    JudgedItem,
+    MetPerson,
+    PersonFaces,
+    Prediction,
+    ScrapeState,
+    SeenRating,
+    SeenReview,
+)
 from schemas.events import (
     FactsObserved,
     FilmRegistered,
@@ -36,144 +68,173 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.pictures import (
+    CelebrityRegistered,
+    FaceConfirmed,
+    FaceRecognised,
+    FacesForgotten,
+    FaceWithdrawn,
+    ForgetCelebrity,
+    ImageAccepted,
+    ImageDiscarded,
+    ImageExamined,
+    ImageFetched,
+    ImageFound,
+    ImageKept,
+    ImageRejected,
+    ImageWithdrawn,
+    PersonForgotten,
+    RuleImage,
+)
+from schemas.scrapes import (
+    ConnectorSteered,
+    ScrapeAdmitted,
+    ScrapeCheckpointed,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+    SlaMissed,
+    SteerConnector,
+)
 
-
-class Kind(StrEnum):
-    """What a stage may do, and so what repeating it does."""
-
-    DECIDE = "decide"
-    """Pure given its table: (message, *sections) -> events. Safe to repeat."""
-    KEEP = "keep"
-    """Idempotent writes by deterministic id: (messages) -> None. Safe to repeat."""
-    REACH = "reach"
-    """Asks the outside world for a batch at once; its answers are events, and a replay starts from those."""
-    LEARN = "learn"
-    """One ordered writer per model, with its own recovery (`app/learning`)."""
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """A table: its name and the kinds of row in it, each under a key prefix."""
-
-    name: str
-    sections: dict[str, type[Entity]]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One row of the topology."""
-
-    name: str
-    reads: tuple[type[Record], ...]
-    kind: Kind
-    run: Callable[..., AsyncIterator[Record]] | Callable[..., Awaitable[None]] | None = None
-    emits: tuple[type[Record], ...] = ()
-    table: TableSpec | None = None
-    looks_up: tuple[TableSpec, ...] = ()
-    batch: int = 2000
-    patient: bool = False
-    """Whether it may wait for larger batches, since no event comes of it that others wait for."""
-    ask: Callable[..., Awaitable[Any]] | None = None
-    """The asking half of what REACHes: (message, *sections) -> the answer that `run` gets after the message."""
-
-    @property
-    def topic(self) -> str:
-        """The topic that the stage reads."""
-        return self.reads[0].topic
-
-    @property
-    def layout(self) -> Layout:
-        """How that topic is cut, which is also how the stage's table is cut."""
-        return self.reads[0].layout
-
+__all__ = ["Kind", "Ports", "Stage", "TableSpec", "Topology", "film_topology"]
 
 FILMS = TableSpec("films", {"": Film})
 FACTS = TableSpec("film-facts", {"": FilmFacts})
 CLEANED_RATINGS = TableSpec("cleaned-ratings", {"rating|": SeenRating, "film|": FilmTally})
 CLEANED_REVIEWS = TableSpec("cleaned-reviews", {"": SeenReview})
 PREDICTIONS = TableSpec("predictions", {"": Prediction})
+CELEBRITIES = TableSpec("celebrities", {"": Celebrity})
+FOUND = TableSpec("found-images", {"item|": FoundItem, "person|": MetPerson})
+CLAIMS = TableSpec("claims", {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision})
+FACES = TableSpec("faces", {"person|": PersonFaces, "item|": JudgedItem})
+ADMITTED = TableSpec("admitted-scrapes", {"": AdmittedRun})
+SCRAPES = TableSpec("scrapes", {"": ScrapeState})
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The outside services that the stages of one worker share."""
+    """The outside services that the stages of one worker share, and which connectors can be asked about one entity.
+
+    Whoever runs only some of the stages gives what those need.
+    """
 
     projections: Projections
     models: ModelDesk
-
-
-@dataclass(frozen=True)
-class Topology:
-    """Every stage, in the order in which an event meets them."""
-
-    stages: tuple[Stage, ...]
-    _by_name: dict[str, Stage] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {stage.name: stage for stage in self.stages})
-
-    def __getitem__(self, name: str) -> Stage:
-        return self._by_name[name]
-
-    @property
-    def tables(self) -> dict[str, tuple[TableSpec, Layout]]:
-        """Each table with the layout of the topic that feeds it."""
-        return {stage.table.name: (stage.table, stage.layout) for stage in self.stages if stage.table}
+    people: PictureProjections | None = None
+    pictures: Pictures | None = None
+    files: PictureEraser | None = None
+    film_connectors: tuple[str, ...] = ()
+    people_connectors: tuple[str, ...] = ()
 
 
 def film_topology(ports: Ports | None = None) -> Topology:
-    """The film path. Without `ports` only the rows are wanted, for people to read."""
-    return Topology((*_DECISIONS, *_kept(ports)))
+    """Every stage of Marquee. Without `ports` only the rows are wanted, for people to read."""
+    given: Any = ports or Ports(None, None)  # type: ignore[arg-type]
+    return Topology((*_film_path(given), *_celebrity_path(given), *_collecting(given), *_kept(given)))
 
 
-_DECISIONS = (
-    Stage(
-        "intake",
-        reads=(PushFilm, PushCelebrity),
-        kind=Kind.DECIDE,
-        run=admit,
-        emits=(SubmitFilm, SubmitCelebrity),
-        table=TableSpec("intake", {}),
-    ),
-    Stage("register", reads=(SubmitFilm,), kind=Kind.DECIDE, run=register_film, emits=(FilmRegistered,), table=FILMS),
-    Stage("facts", reads=(FactsObserved,), kind=Kind.DECIDE, run=merge_facts, emits=(SubmitFilm,), table=FACTS),
-    Stage(
-        "clean",
-        reads=(RatingObserved,),
-        kind=Kind.DECIDE,
-        run=clean_rating,
-        emits=(RatingCleaned, SubmitFilm),
-        table=CLEANED_RATINGS,
-        looks_up=(FACTS,),
-    ),
-    Stage(
-        "clean-reviews",
-        reads=(ReviewObserved,),
-        kind=Kind.DECIDE,
-        run=clean_review,
-        emits=(ReviewCleaned, SubmitFilm),
-        table=CLEANED_REVIEWS,
-    ),
-    Stage("learn-ratings", reads=(RatingCleaned,), kind=Kind.LEARN, emits=(RatingPredicted,)),
-    Stage("learn-reviews", reads=(ReviewCleaned,), kind=Kind.LEARN, emits=(SentimentPredicted,)),
-    Stage("latest", reads=(RatingPredicted,), kind=Kind.DECIDE, run=keep_latest, table=PREDICTIONS),
-)
-
-
-def _kept(ports: Ports | None) -> tuple[Stage, ...]:
-    projections: Any = ports.projections if ports else None
-    models: Any = ports.models if ports else None
+def _film_path(ports: Ports) -> tuple[Stage, ...]:
     return (
-        _keep("project-films", FilmRegistered, partial(project_films, projections=projections)),
-        _keep("project-ratings", RatingCleaned, partial(project_ratings, projections=projections)),
-        _keep("project-predictions", RatingPredicted, partial(project_predictions, projections=projections)),
-        _keep("project-reviews", ReviewCleaned, partial(project_reviews, projections=projections)),
-        _keep("project-sentiments", SentimentPredicted, partial(project_sentiments, projections=projections)),
-        _keep("control", ControlModel, partial(obey_control, desk=models), batch=1),
+        _decide("intake", (PushFilm, PushCelebrity), admit, (SubmitFilm, SubmitCelebrity)),
+        _decide("register", (SubmitFilm,), register_film, (FilmRegistered,), FILMS),
+        _decide("facts", (FactsObserved,), merge_facts, (SubmitFilm,), FACTS),
+        _decide("clean", (RatingObserved,), clean_rating, (RatingCleaned, SubmitFilm), CLEANED_RATINGS, (FACTS,)),
+        _decide("clean-reviews", (ReviewObserved,), clean_review, (ReviewCleaned, SubmitFilm), CLEANED_REVIEWS),
+        Stage("learn-ratings", (RatingCleaned,), Kind.LEARN, emits=(RatingPredicted,)),
+        Stage("learn-reviews", (ReviewCleaned,), Kind.LEARN, emits=(SentimentPredicted,)),
+        _decide("latest", (RatingPredicted,), keep_latest, (), PREDICTIONS),
     )
 
 
-def _keep(name: str, reads: type[Record], run: Callable[..., Awaitable[None]], batch: int = 5000) -> Stage:
+def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
+    judged = (ImageKept, ImageDiscarded, FaceConfirmed, FaceWithdrawn, FacesForgotten)
+    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten)
+    faces = (FaceConfirmed, FaceWithdrawn, FacesForgotten)
+    pictures: Any = ports.pictures
+    return (
+        _decide("register-celebrity", (SubmitCelebrity,), register_celebrity, (CelebrityRegistered,), CELEBRITIES),
+        Stage(
+            "fetch",
+            (ImageFound,),
+            Kind.REACH,
+            run=fetch_picture,
+            ask=partial(ask_for_picture, pictures=pictures),
+            emits=(ImageFetched, ImageRejected, SubmitCelebrity),
+            table=FOUND,
+            batch=128,
+        ),
+        _decide(
+            "claim",
+            (ImageFetched, RuleImage, ForgetCelebrity),
+            partial(claim, index=ClaimIndex()),
+            claimed,
+            CLAIMS,
+        ),
+        Stage(
+            "examine",
+            (ImageAccepted,),
+            Kind.REACH,
+            run=examine_picture,
+            ask=partial(ask_for_examination, pictures=pictures),
+            emits=(ImageExamined,),
+            table=TableSpec("examine", {}),
+            batch=64,
+        ),
+        _decide("judge", (ImageExamined, ImageWithdrawn, PersonForgotten), judge, judged, FACES),
+        Stage("learn-faces", faces, Kind.LEARN, emits=(FaceRecognised,)),
+    )
+
+
+def _collecting(ports: Ports) -> tuple[Stage, ...]:
+    runs = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
+    asked = (ScrapeRequested, SteerConnector)
+    films = partial(scrape_on_registration, connectors=ports.film_connectors)
+    people = partial(scrape_on_registration, connectors=ports.people_connectors)
+    return (
+        _decide("collect-films", (FilmRegistered,), films, (ScrapeRequested,)),
+        _decide("collect-people", (CelebrityRegistered,), people, (ScrapeRequested,)),
+        _decide("admit-scrapes", asked, admit_scrape, (ScrapeAdmitted, ConnectorSteered), ADMITTED),
+        _decide("follow-scrapes", runs, follow_scrapes, (), SCRAPES),
+    )
+
+
+def _kept(ports: Ports) -> tuple[Stage, ...]:
+    films, people = ports.projections, ports.people
+    forgotten = (ImageExamined, ImageWithdrawn, PersonForgotten)
+    return (
+        _keep("project-films", (FilmRegistered,), project_films, projections=films),
+        _keep("project-ratings", (RatingCleaned,), project_ratings, projections=films),
+        _keep("project-predictions", (RatingPredicted,), project_predictions, projections=films),
+        _keep("project-reviews", (ReviewCleaned,), project_reviews, projections=films),
+        _keep("project-sentiments", (SentimentPredicted,), project_sentiments, projections=films),
+        _keep("project-celebrities", (CelebrityRegistered,), project_celebrities, pictures=people),
+        _keep("project-found", (ImageFound,), project_found, pictures=people),
+        _keep("project-accepted", (ImageAccepted,), project_accepted, pictures=people),
+        _keep("project-rejected", (ImageRejected,), project_rejected, pictures=people),
+        _keep("project-kept", (ImageKept,), project_kept, pictures=people),
+        _keep("project-discarded", (ImageDiscarded,), project_discarded, pictures=people),
+        _keep("project-recognised", (FaceRecognised,), project_recognised, pictures=people),
+        _keep("project-forgotten", forgotten, project_forgotten, pictures=people, files=ports.files),
+        _keep("control", (ControlModel,), obey_control, batch=1, desk=ports.models),
+    )
+
+
+def _decide(
+    name: str,
+    reads: tuple[type[Record], ...],
+    run: Callable[..., AsyncIterator[Record]],
+    emits: tuple[type[Record], ...],
+    table: TableSpec | None = None,
+    looks_up: tuple[TableSpec, ...] = (),
+) -> Stage:
+    # A stage that remembers nothing keeps its mark all the same.
+    return Stage(name, reads, Kind.DECIDE, run, emits, table or TableSpec(name, {}), looks_up)
+
+
+def _keep(
+    name: str, reads: tuple[type[Record], ...], run: Callable[..., Awaitable[None]], batch: int = 5000, **ports: Any
+) -> Stage:
     # A stage that only writes outside keeps nothing but its mark.
     table = TableSpec(name, {})
-    return Stage(name, reads=(reads,), kind=Kind.KEEP, run=run, table=table, batch=batch, patient=batch > 1)
+    return Stage(name, reads, Kind.KEEP, partial(run, **ports), table=table, batch=batch, patient=batch > 1)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from agents.errors import Unavailable
+from app.collecting.service import CollectorService, asked_on_registration
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.topics import declare, partitions, wait_for_kafka
@@ -19,13 +20,15 @@ from app.learning.service import Desk, LearnerService
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.learning.tracking import TrackingService
+from app.pictures.service import PictureService
 from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
-from app.topology import Ports, film_topology
+from app.topology import SCRAPES, Ports, film_topology
 from app.web.server import WebService
 from schemas.commands import ControlModel
+from schemas.scrapes import ScrapeAdmitted
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +54,22 @@ class Worker:
         self.learners = {spec.name: self._learner(spec) for spec in MODELS}
         self.tracking = TrackingService(settings.mlflow, self.learners)
         desk = Desk(self.learners, self.tracking.report_soon)
-        self.topology = film_topology(Ports(self.store.projections, desk))
+        self.pictures = PictureService(settings)
+        ports = Ports(
+            self.store.projections,
+            desk,
+            people=self.store.pictures,
+            pictures=self.pictures.desk,
+            files=self.pictures,
+            film_connectors=asked_on_registration(settings, "films"),
+            people_connectors=asked_on_registration(settings, "people"),
+        )
+        self.topology = film_topology(ports)
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
+        self.collecting = CollectorService(
+            settings, self.store, self.producer, self._owned_connectors, self.tables[SCRAPES.name].rows
+        )
         self.web = WebService(self)
         self.prepared = False
         self._stopping = asyncio.Event()
@@ -62,7 +78,7 @@ class Worker:
 
     def _learner(self, spec: ModelSpec) -> LearnerService:
         # A training record carries a whole review or rating and a little more.
-        reader = Reader((spec.reads,), 1, self.settings.delivery.max_value * 2, placed=False)
+        reader = Reader(spec.types, 1, self.settings.delivery.max_value * 2, placed=False)
         return LearnerService(
             spec,
             self.settings.servers,
@@ -104,14 +120,16 @@ class Worker:
         for producer in self._producers:
             await producer.start()
         self._indexing = asyncio.create_task(self._ensure_indexes())
+        await self.app.add_runtime_dependency(self.pictures)
         for learner in self.learners.values():
             await self.app.add_runtime_dependency(learner)
         await self.app.add_runtime_dependency(self.tracking)
+        await self.app.add_runtime_dependency(self.collecting)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()
         # Events are many and short-lived: at Python's own thresholds, looking at them takes a tenth of a busy worker.
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(1_000_000, 20, 50)
         self.prepared = True
 
     async def _ensure_indexes(self) -> None:
@@ -139,6 +157,13 @@ class Worker:
     @property
     def _producers(self) -> tuple[Producer, ...]:
         return self.producer, self._changelogs, self._lessons
+
+    def _owned_connectors(self) -> set[int]:
+        """The partitions of the scrapes' table that are this worker's and whole."""
+        if not self.gate_open:
+            return set()
+        topic = ScrapeAdmitted.topic
+        return {tp.partition for tp in self.app.consumer.assignment() if tp.topic == topic}
 
     @property
     def gate_open(self) -> bool:

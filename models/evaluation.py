@@ -44,7 +44,7 @@ class Baselines(msgspec.Struct, frozen=True):
     damped_mean_3: float | None
     damped_mean_10: float | None
     best_expert: float | None
-    """The best single expert, chosen in hindsight."""
+    """The best single expert, chosen in hindsight; the means above are among them."""
 
 
 class RatingsReport(msgspec.Struct, frozen=True, kw_only=True):

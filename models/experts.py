@@ -1,16 +1,19 @@
-"""Experts on a film's next ratings, and the exponentially weighted average that decides whom to trust."""
+"""Experts on a film's next ratings, and the weighted average that decides whom to trust."""
 
 from __future__ import annotations
 
-import math
-from operator import mul
+from math import sqrt
+from operator import add, mul
 from typing import Final, NamedTuple
 
 STRENGTHS: Final = (1.0, 3.0, 6.0, 10.0, 20.0)
 """How many ratings a prior is worth: the k of a shrunk mean."""
 
 PRIORS: Final = ("global", "learned", "adjusted")
-SHRUNK: Final = tuple(f"{prior}_{k:g}" for prior in PRIORS for k in STRENGTHS)
+LIMITS: Final = ("running_mean", "global_mean")
+"""Shrunk means as well: by nothing, and altogether."""
+
+SHRUNK: Final = (*(f"{prior}_{k:g}" for prior in PRIORS for k in STRENGTHS), *LIMITS)
 DAMPED_3: Final = SHRUNK.index("global_3")
 DAMPED_10: Final = SHRUNK.index("global_10")
 
@@ -18,10 +21,16 @@ COLD_UP_TO: Final = 5
 WARM_ABOVE: Final = 30
 """A film's stages: cold with few ratings, warm with many, and between. Each trusts its own experts."""
 
-_FLOOR: Final = -12.0
-_HEAD_START: Final = {1.0: -1.0, 3.0: 0.0, 6.0: 0.0, 10.0: -1.0, 20.0: -2.0}
-_QUIET: Final = 0.5
-_SLOWEST: Final = 5000
+_HEAD_START: Final = (0.15, 0.4, 0.4, 0.15, 0.05)
+_OF_LIMITS: Final = (0.15, 0.05)
+_OF_FURTHER: Final = 0.4
+_LEAD: Final = 0.5
+_FIRST_SPREAD: Final = 0.25
+_FADE_EVERY: Final = 128
+_FADE: Final = 0.975
+_PREVIEWS_UNTIL: Final = 1000
+_WEIGH_EACH: Final = 256
+_WEIGH_EVERY: Final = 8
 
 
 class Evidence(NamedTuple):
@@ -49,12 +58,23 @@ def shrunk_means(evidence: Evidence) -> list[float]:
     a, b, c, d, e = 1.0 / (n + 1.0), 1.0 / (n + 3.0), 1.0 / (n + 6.0), 1.0 / (n + 10.0), 1.0 / (n + 20.0)
     prior_3, prior_6, prior_10, prior_20 = 3.0 * prior, 6.0 * prior, 10.0 * prior, 20.0 * prior
     return [
-        *((total + center) * a, (total + 3.0 * center) * b, (total + 6.0 * center) * c),
-        *((total + 10.0 * center) * d, (total + 20.0 * center) * e),
-        *((total + prior) * a, (total + prior_3) * b, (total + prior_6) * c),
-        *((total + prior_10) * d, (total + prior_20) * e),
-        *((adjusted + prior) * a, (adjusted + prior_3) * b, (adjusted + prior_6) * c),
-        *((adjusted + prior_10) * d, (adjusted + prior_20) * e),
+        (total + center) * a,
+        (total + 3.0 * center) * b,
+        (total + 6.0 * center) * c,
+        (total + 10.0 * center) * d,
+        (total + 20.0 * center) * e,
+        (total + prior) * a,
+        (total + prior_3) * b,
+        (total + prior_6) * c,
+        (total + prior_10) * d,
+        (total + prior_20) * e,
+        (adjusted + prior) * a,
+        (adjusted + prior_3) * b,
+        (adjusted + prior_6) * c,
+        (adjusted + prior_10) * d,
+        (adjusted + prior_20) * e,
+        total / n if n else center,
+        center,
     ]
 
 
@@ -63,31 +83,40 @@ def stage(n: int) -> int:
     return 0 if n <= COLD_UP_TO else 1 if n <= WARM_ABOVE else 2
 
 
-class ExpertMixture:
-    """Exponentially weighted average of experts: weight `exp(-rate * sum of squared errors)`, one set a stage.
+MixtureState = tuple[list[list[float]], list[list[float]], list[list[float]], list[int], list[int]]
 
-    `rate` is per squared unit of the 0-10 scale. Log-weights stop 12 below the best, so that an expert who was
-    wrong for long can come back. On streams that are quieter than usual (mean squared error under 0.5) the
-    losses are scaled up, or the weights would hardly move. See Cesa-Bianchi and Lugosi, "Prediction,
-    Learning, and Games", chapter 2.
+
+class ExpertMixture:
+    """Polynomially weighted average of experts, one set of weights a stage.
+
+    What an expert would have gained on the average, by the gradient of the squared error, is summed up; its
+    weight is its head start times that regret, in units of its own spread, where positive. This is ML-Poly of
+    Gaillard, Stoltz and van Erven, "A second-order bound with excess losses" (2014), with two changes: a lead
+    for all, and sums that fade over some 5,000 labels, so that an expert who was wrong for long can come back.
+    ML-Poly's regret grows at most with the square root of the sum of squared gains, whatever the ratings are and
+    without a rate to choose; the bound is for labels without delay.
     """
 
-    def __init__(self, rate: float, further_experts: int) -> None:
-        self.rate = rate
-        start = [_HEAD_START[k] for _ in PRIORS for k in STRENGTHS] + [0.0] * further_experts
-        self.logs = [list(start) for _ in range(3)]
-        self.mean_square = 2.0
-        self.lessons = 0
-        self._weigh()
+    def __init__(self, further_experts: int, best: float = 10.0) -> None:
+        """`best` is the top of the scale; `further_experts` come after those of `SHRUNK`."""
+        starts = [start for _ in PRIORS for start in _HEAD_START] + [*_OF_LIMITS] + [_OF_FURTHER] * further_experts
+        self._starts = starts
+        self._first = _FIRST_SPREAD * (best / 10.0) ** 4
+        self.regrets = [[0.0] * len(starts) for _ in range(3)]
+        self.spreads = [[self._first] * len(starts) for _ in range(3)]
+        self.labels = [0, 0, 0]
+        self.lessons = [0, 0, 0]
+        self.weights = [starts, starts, starts]
+        self.sums = [sum(starts)] * 3
 
-    def _weigh(self) -> None:
-        self.weights = [[math.exp(log) for log in logs] for logs in self.logs]
-        self.sums = [sum(weights) for weights in self.weights]
+    def state(self) -> MixtureState:
+        """All there is to keep of each stage: regrets, spreads, weights, labels, and lessons (with previews)."""
+        return self.regrets, self.spreads, self.weights, self.labels, self.lessons
 
-    def restore(self, logs: list[list[float]], mean_square: float, lessons: int) -> None:
+    def restore(self, state: MixtureState) -> None:
         """Take over what was kept of an earlier life."""
-        self.logs, self.mean_square, self.lessons = logs, mean_square, lessons
-        self._weigh()
+        self.regrets, self.spreads, self.weights, self.labels, self.lessons = state
+        self.sums = list(map(sum, self.weights))
 
     def blend(self, n: int, predictions: list[float]) -> float:
         """The weighted mean of the experts' predictions for a film with `n` ratings."""
@@ -95,18 +124,46 @@ class ExpertMixture:
         total: float = sum(map(mul, self.weights[now], predictions))
         return total / self.sums[now]
 
+    def wants_preview(self, n: int) -> bool:
+        """Whether so few labels of this stage have come that single ratings still tell more than they."""
+        return self.labels[stage(n)] < _PREVIEWS_UNTIL
+
+    def preview(self, n: int, errors: list[float], blended_error: float) -> None:
+        """Trust the experts according to their errors on the very next rating, while labels are awaited.
+
+        A label is the mean of ratings, and the gradient of the squared error is linear in it: the expected gains
+        are those of the label, without its delay.
+        """
+        self._gain(stage(n), errors, blended_error)
+
     def learn(self, n: int, errors: list[float], blended_error: float) -> None:
         """Trust the experts according to their errors on a label that was predicted at `n` ratings."""
-        self.lessons += 1
-        pace = min(self.lessons + 20, _SLOWEST)
-        self.mean_square += (blended_error * blended_error - self.mean_square) / pace
-        rate = self.rate
-        if self.mean_square < _QUIET:
-            rate *= _QUIET / max(self.mean_square, 1e-6)
         now = stage(n)
-        logs = [log - rate * error * error for log, error in zip(self.logs[now], errors, strict=True)]
-        best = max(logs)
-        logs = [log - best if log - best > _FLOOR else _FLOOR for log in logs]
-        self.logs[now] = logs
-        self.weights[now] = weights = list(map(math.exp, logs))
-        self.sums[now] = sum(weights)
+        labels = self.labels[now] = self.labels[now] + 1
+        if labels % _FADE_EVERY == 0:
+            self._fade(now)
+        self._gain(now, errors, blended_error)
+
+    def _gain(self, now: int, errors: list[float], blended_error: float) -> None:
+        square = blended_error * blended_error
+        gains = [square - blended_error * error for error in errors]
+        self.regrets[now] = list(map(add, self.regrets[now], gains))
+        self.spreads[now] = list(map(add, self.spreads[now], map(mul, gains, gains)))
+        lessons = self.lessons[now] = self.lessons[now] + 1
+        if lessons <= _WEIGH_EACH or lessons % _WEIGH_EVERY == 0:
+            self._weigh(now)
+
+    def _fade(self, now: int) -> None:
+        first = self._first
+        self.regrets[now] = [regret * _FADE for regret in self.regrets[now]]
+        self.spreads[now] = [first + (spread - first) * _FADE for spread in self.spreads[now]]
+
+    def _weigh(self, now: int) -> None:
+        # The lead makes weights that differ by chance alone stay near the head starts.
+        regrets, spreads = self.regrets[now], self.spreads[now]
+        weights = [
+            start * lead / spread if (lead := regret + _LEAD * root) > 0.0 else 0.0
+            for start, regret, spread, root in zip(self._starts, regrets, spreads, map(sqrt, spreads), strict=True)
+        ]
+        total = sum(weights)
+        self.weights[now], self.sums[now] = (weights, total) if total else (self._starts, sum(self._starts))

@@ -75,3 +75,10 @@ class FilmHistory(msgspec.Struct, array_like=True, gc=False):
             return None
         predicted, linear, grown, *seen = _PENDING.unpack(self.pending.pop(0))
         return Evidence(self.n - HORIZON, *seen), (predicted, linear, grown), sum(self.recent) / HORIZON
+
+    def latest(self) -> tuple[Evidence, Prediction] | None:
+        """Evidence and prediction at the present ordinal; None before the first rating."""
+        if not self.pending:
+            return None
+        predicted, linear, grown, *seen = _PENDING.unpack(self.pending[-1])
+        return Evidence(self.n, *seen), (predicted, linear, grown)

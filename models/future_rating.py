@@ -12,7 +12,7 @@ from models.linear import SgdLinearRegression
 
 HORIZON: Final = 10
 MODEL: Final = "future-rating"
-CODE_VERSION: Final = 1
+CODE_VERSION: Final = 2
 """Raised whenever the same log would give other predictions."""
 
 Prediction = tuple[float, float, float]
@@ -32,14 +32,13 @@ class FutureRatingRegressor(base.Regressor):
     `trees` above 0 adds an adaptive random forest of that many trees, about a hundred times dearer.
     """
 
-    def __init__(self, rate: float = 0.01, best: float = 10.0, trees: int = 0, seed: int = 1) -> None:
-        self.rate = rate
+    def __init__(self, best: float = 10.0, trees: int = 0, seed: int = 1) -> None:
         self.best = best
         self.trees = trees
         self.seed = seed
         self.linear = SgdLinearRegression(_LEARNING_RATE, 0.0, _WIDEST_GRADIENT)
         self.forest = forest.ARFRegressor(n_models=trees, seed=seed) if trees > 0 else None
-        self.mixture = ExpertMixture(rate * (10.0 / best) ** 2, 1 if self.forest is None else 2)
+        self.mixture = ExpertMixture(1 if self.forest is None else 2, best)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -74,6 +73,12 @@ class FutureRatingRegressor(base.Regressor):
         errors = [mean - label for mean in means]
         self.mixture.learn(evidence.n, errors, predicted[0] - label)
         return errors
+
+    def preview(self, evidence: Evidence, predicted: Prediction, score: float) -> None:
+        """Weigh the experts by the first of the ratings that a prediction was about, ahead of its label."""
+        further = predicted[1:2] if self.forest is None else predicted[1:]
+        errors = [mean - score for mean in (*shrunk_means(evidence), *further)]
+        self.mixture.preview(evidence.n, errors, predicted[0] - score)
 
     def predict_one(self, x: Mapping[Any, Any]) -> float:
         """The expected mean of the next ten ratings."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import msgspec
 from river.drift import ADWIN
 
-from models.experts import Evidence
+from models.experts import Evidence, MixtureState
 from models.features import FEATURE_SCHEMA, film_features
 from models.film_history import FilmHistory
 from models.future_rating import CODE_VERSION, HORIZON, MODEL, FutureRatingRegressor, Prediction
@@ -36,7 +36,7 @@ class RatingState(msgspec.Struct, array_like=True, kw_only=True):
     raters: RaterTable
     total: float
     count: int
-    mixture: tuple[list[list[float]], float, int]
+    mixture: MixtureState
     prior: tuple[dict[int, float], float]
     linear: tuple[dict[int, float], float]
     scores: RatingScores
@@ -125,6 +125,8 @@ class RatingLearner:
         self._count += 1
         self._global_mean = self._total / self._count
         self._prior.learn_one(film.features or _NO_FEATURES, score - self._global_mean)
+        if self._regressor.mixture.wants_preview(film.n) and (latest := film.latest()):
+            self._regressor.preview(*latest, score)
         film.count(score, score - offset)
         due = film.due()
         if due is not None:
@@ -183,7 +185,7 @@ class RatingLearner:
             raters=self._raters,
             total=self._total,
             count=self._count,
-            mixture=(mixture.logs, mixture.mean_square, mixture.lessons),
+            mixture=mixture.state(),
             prior=(self._prior.weights, self._prior.intercept),
             linear=(linear.weights, linear.intercept),
             scores=self._scores,
@@ -208,7 +210,7 @@ class RatingLearner:
         learner._drift = pickle.loads(kept.drift)
         learner._prior.weights, learner._prior.intercept = kept.prior
         regressor = learner._regressor
-        regressor.mixture.restore(*kept.mixture)
+        regressor.mixture.restore(kept.mixture)
         regressor.linear.weights, regressor.linear.intercept = kept.linear
         if kept.forest:
             regressor.forest = pickle.loads(kept.forest)

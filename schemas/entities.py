@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.base import Entity
 from schemas.events import Facts
-from schemas.pictures import ImageFetched
+from schemas.pictures import ImageExamined, ImageFetched
 from schemas.scrapes import ScrapeCounts, Target, Trigger
 
 
@@ -111,6 +111,42 @@ class Claim(Entity, kw_only=True, array_like=True):
     dhash64: str
     phash256: str
     pipeline: int
+
+
+class PersonFaces(Entity, kw_only=True):
+    """What is known of a person's face: `total` is the sum of `count` embeddings, 128 little-endian float64.
+
+    `kept`, `waiting` and `others` are item ids. `kept` names all of `count` while they are few, then none.
+    """
+
+    total: bytes = b""
+    count: int = 0
+    kept: list[str] = msgspec.field(default_factory=list)
+    waiting: list[str] = msgspec.field(default_factory=list)
+    """Several faces, of which none could be chosen yet."""
+    others: list[str] = msgspec.field(default_factory=list)
+    """Rejected as somebody else's, while the person's own face is not beyond doubt."""
+    face_model: str | None = None
+    era: int = 0
+    """Raised with every change of `face_model`; faces of earlier eras are not in `total`."""
+    forgotten: int = 0
+    """The `order` up to which whatever is heard of the person is dropped."""
+
+
+class JudgedItem(Entity, kw_only=True):
+    """The verdict on an item: `order` is that of the decision it follows, `said` the order under which it was told.
+
+    `examined` is kept where the verdict may change, with the face that counts alone where the picture is kept.
+    """
+
+    order: int
+    said: int
+    verdict: Literal["kept", "rejected", "quarantined", "pending", "withdrawn"]
+    reason: str = ""
+    faces: int = 0
+    similarity: float | None = None
+    era: int = 0
+    examined: ImageExamined | None = None
 
 
 class AdmittedRun(Entity, kw_only=True, array_like=True):

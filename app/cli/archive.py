@@ -27,7 +27,7 @@ def add_to(main: click.Group) -> None:
 
 
 def _directory(call: Call) -> Path:
-    from app.embedded.up import archive_dir
+    from app.embedded.history import archive_dir
 
     found = archive_dir(call.own_settings().data_dir)
     if not found.is_dir():

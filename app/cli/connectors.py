@@ -41,7 +41,7 @@ def _kinds(call: Call) -> None:
         print_json(kinds())
         return
     rows = [
-        (name, ", ".join(kind.profiles), ", ".join(kind.Config.__struct_fields__), (kind.__doc__ or "").split(";")[0])
+        (name, ", ".join(kind.profiles), ", ".join(kind.spec.__struct_fields__), (kind.__doc__ or "").split(";")[0])
         for name, kind in KINDS.items()
     ]
     print_table(["kind", "profiles", "keys", "what it does"], rows)
@@ -101,7 +101,7 @@ async def _checks(call: Call, settings: Settings, names: list[str]) -> list[dict
 
     rows: list[dict[str, Any]] = []
     for name in names:
-        async with Fetcher(settings.fetch.allow) as fetcher:
+        async with Fetcher.of(settings) as fetcher:
             try:
                 detail, ok = await make(_config(call, settings, name), fetcher).check(), True
             except (SourceError, ConfigError) as error:
@@ -152,12 +152,13 @@ async def _run_now(settings: Settings, config: ConnectorConfig, name: str, from_
     from app.cli.kafka import producer_for
     from app.cli.progress import progress
     from app.connectors.fetch import Fetcher
-    from app.connectors.registry import make
+    from app.connectors.known import request_for
+    from app.connectors.registry import make, topics_of
     from app.connectors.runner import CursorStore, run_connector
 
     async with (
-        Fetcher(settings.fetch.allow) as fetcher,
-        producer_for(settings, ("ratings", "reviews", "facts", "dead-letters")) as producer,
+        Fetcher.of(settings) as fetcher,
+        producer_for(settings, topics_of(config)) as producer,
     ):
         with progress("records", None) as advance:
             return await run_connector(
@@ -165,6 +166,7 @@ async def _run_now(settings: Settings, config: ConnectorConfig, name: str, from_
                 make(config, fetcher),
                 producer,
                 CursorStore(settings.data_dir),
+                request=request_for(settings, name),
                 from_start=from_start,
                 advance=advance,
             )
@@ -174,7 +176,12 @@ def _tell(report: Report) -> None:
     for note in report.notes:
         click.echo(note, err=True)
     for line, fault in report.faults[:SHOWN_FAULTS]:
-        click.echo(f"line {line}: {fault}", err=True)
+        click.echo(f"line {line}: {fault}" if line else fault, err=True)
     if report.refused > SHOWN_FAULTS:
-        click.echo(f"... and {report.refused - SHOWN_FAULTS} more refused lines: `marquee dlq list` has them", err=True)
+        click.echo(f"... and {report.refused - SHOWN_FAULTS} more were refused: `marquee dlq list` has them", err=True)
     click.echo(f"{report.records} records sent, {report.refused} refused, in {report.seconds:.1f} s ({report.status})")
+    if report.requests:
+        told = f"{report.requests} requests, {report.retries} retries, {report.bytes:,} bytes"
+        click.echo(f"{told}, {report.not_modified} answers had nothing new, {report.quota_used} spent of the quota")
+    if report.retry_at:
+        click.echo(f"run it again after {report.retry_at}", err=True)

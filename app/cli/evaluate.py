@@ -11,7 +11,7 @@ import msgspec
 from app.cli.call import Call, CliError, command
 from app.cli.output import print_fields, print_json
 
-BESIDE: Final = frozenset({"bad_lines", "bad_examples"})
+BESIDE: Final = frozenset({"bad_lines", "bad_files", "bad_examples"})
 """Parts of a report that are told beside it."""
 
 
@@ -20,29 +20,42 @@ def add_to(main: click.Group) -> None:
     path = click.Path(path_type=Path)
     ratings = click.Option(["--ratings"], type=path, metavar="FILE", help="CSV in the MovieLens layout, or NDJSON.")
     reviews = click.Option(["--reviews"], type=path, metavar="FILE", help="CSV or NDJSON with text and positive.")
+    faces = click.Option(["--faces"], type=path, metavar="DIR", help="Pictures, one folder a person.")
     scale = click.Option(["--scale"], metavar="A:B", help="Range of the ratings (default: read from the data).")
     example = "marquee evaluate --ratings ratings.csv --scale 0.5:5 --json"
-    command(main, "evaluate", ratings, reviews, scale, example=example)(_evaluate)
+    command(main, "evaluate", ratings, reviews, faces, scale, example=example)(_evaluate)
 
 
-def _evaluate(call: Call, ratings: Path | None, reviews: Path | None, scale: str | None) -> None:
-    """Predict, score, then learn each record of a file in turn, and report the errors (on the 0-10 scale)."""
+def _evaluate(call: Call, ratings: Path | None, reviews: Path | None, faces: Path | None, scale: str | None) -> None:
+    """Predict, score, then learn each record in turn, and report errors (on the 0-10 scale) or right names."""
     context = click.get_current_context()
-    if (ratings is None) == (reviews is None):
-        raise click.UsageError("Give --ratings FILE or --reviews FILE.", context)
-    if reviews is not None and scale is not None:
+    given = [path for path in (ratings, reviews, faces) if path is not None]
+    if len(given) != 1:
+        raise click.UsageError("Give --ratings FILE, --reviews FILE or --faces DIR.", context)
+    if ratings is None and scale is not None:
         raise click.UsageError("--scale is for --ratings only.", context)
-    report = _ratings(ratings, scale) if ratings is not None else _reviews(reviews)
+    if ratings is not None:
+        report = _ratings(ratings, scale)
+    else:
+        report = _reviews(reviews) if reviews is not None else _faces(given[0])
     fields: dict[str, Any] = msgspec.to_builtins(report)
-    for bad in report.bad_examples:
-        click.echo(f"{ratings or reviews}:{bad.line}: left out: {bad.reason}", err=True)
-    if report.bad_lines > len(report.bad_examples):
-        click.echo(f"... and {report.bad_lines - len(report.bad_examples)} more lines left out", err=True)
+    _tell_left_out(given[0], report)
     told = {name: value for name, value in fields.items() if name not in BESIDE}
     if call.as_json:
         print_json(told)
     else:
         print_fields(told)
+
+
+def _tell_left_out(path: Path, report: Any) -> None:
+    """What of a file or folder could not be used."""
+    lines, files = getattr(report, "bad_lines", 0), getattr(report, "bad_files", 0)
+    for bad in report.bad_examples:
+        where = f"{path}:{bad.line}" if lines else path / bad.path
+        click.echo(f"{where}: left out: {bad.reason}", err=True)
+    if lines + files > len(report.bad_examples):
+        what = "lines" if lines else "files"
+        click.echo(f"... and {lines + files - len(report.bad_examples)} more {what} left out", err=True)
 
 
 def _ratings(path: Path, scale: str | None) -> Any:
@@ -65,6 +78,17 @@ def _reviews(path: Path | None) -> Any:
     assert path is not None
     with progress("reviews", None) as advance:
         return _read(path, lambda: evaluate_reviews(path, _steps(advance)))
+
+
+def _faces(path: Path) -> Any:
+    from app.cli.progress import progress
+    from app.pictures.faces import load_engine
+    from app.pictures.looking import FileLooker
+    from models.face_evaluation import evaluate_faces
+
+    look = FileLooker(load_engine())
+    with progress("pictures", None) as advance:
+        return _read(path, lambda: evaluate_faces(path, look, _steps(advance)))
 
 
 def _steps(advance: Any) -> Any:

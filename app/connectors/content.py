@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -13,16 +11,11 @@ from typing import Final, NamedTuple, Protocol
 import aiohttp
 
 from app.connectors.errors import IncompleteError, NotFoundError, RetryableError, SourceError
-from app.connectors.fetch import Fetcher
-
-log = logging.getLogger(__name__)
+from app.connectors.session import Session
+from app.connectors.unpack import Unpacker
 
 CHUNK: Final = 1 << 16
 GZIP: Final = b"\x1f\x8b"
-SLICE: Final = 1 << 13
-FIRST_WAIT: Final = 0.5
-LONGEST_WAIT: Final = 300.0
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class Start(NamedTuple):
@@ -40,14 +33,10 @@ class Content(Protocol):
         """A Start, then the bytes. Raises SourceError."""
 
 
-def content_at(place: str, base_url: str, fetcher: Fetcher, retries: int) -> Content:
-    """What lies at a path or an http(s) address; a relative one is looked for under `base_url`."""
-    address = place
-    if base_url and "://" not in place:
-        address = f"{base_url.rstrip('/')}/{place.lstrip('/')}"
-    if "://" in address:
-        return RemoteFile(address, fetcher, retries)
-    return LocalFile(Path(address))
+def content_at(place: str, session: Session, retries: int) -> Content:
+    """What lies at a path or an http(s) address; a relative one is looked for under `base_url` if there is one."""
+    address = place if "://" in place or not session.home else session.url(place)
+    return RemoteFile(address, session, retries) if "://" in address else LocalFile(Path(address))
 
 
 class LocalFile:
@@ -72,11 +61,11 @@ class LocalFile:
 class RemoteFile:
     """An address. After a cut it is asked for the rest, or read over where the server has no ranges."""
 
-    def __init__(self, url: str, fetcher: Fetcher, retries: int, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, url: str, session: Session, retries: int) -> None:
         self._url = url
-        self._fetcher = fetcher
+        self._shown = session.redact(url)
+        self._session = session
         self._retries = retries
-        self._sleep = sleep
 
     async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
         """A Start, then the bytes; cuts are mended up to `retries` times in a row. Raises SourceError."""
@@ -92,7 +81,7 @@ class RemoteFile:
                                 told, position, version = part, part.at, part.version
                                 yield part
                             elif part.version != version:
-                                raise IncompleteError(f"{self._url}: changed while it was read; run again to read it")
+                                raise IncompleteError(f"{self._shown}: changed while it was read; run again to read it")
                             skip = position - part.at
                             continue
                         rest, skip = part[skip:], max(0, skip - len(part))
@@ -103,31 +92,22 @@ class RemoteFile:
                 failures += 1
                 if failures > self._retries:
                     raise
-                await self._pause(error, failures)
+                await self._session.pause(error, failures)
             else:
                 return
-
-    async def _pause(self, error: RetryableError, failures: int) -> None:
-        pause = FIRST_WAIT * 2 ** (failures - 1) if error.after is None else error.after
-        if pause > LONGEST_WAIT:
-            raise SourceError(f"{error}; it asks for {pause:.0f} s of patience: run again later") from error
-        log.warning("%s; trying again in %.1f s", error, pause)
-        await self._sleep(pause)
 
     async def _attempt(self, start: int, version: str | None) -> AsyncGenerator[Start | bytes]:
         # Compressed on the way, ranges would count other bytes.
         headers = {"Accept-Encoding": "identity"}
         if start and version:
             headers |= {"Range": f"bytes={start}-", "If-Range": version}
-        async with self._fetcher.get(self._url, headers) as response:
+        async with self._session.stream(self._url, headers) as response:
             yield _started(response, start)
             if response.status == 416:
                 return
-            try:
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    yield chunk
-            except aiohttp.ClientPayloadError as error:
-                raise RetryableError(f"{self._url}: cut off") from error
+            async for chunk in response.content.iter_chunked(CHUNK):
+                self._session.counters.bytes += len(chunk)
+                yield chunk
 
 
 def _started(response: aiohttp.ClientResponse, start: int) -> Start:
@@ -166,24 +146,3 @@ class Unzipped:
                     yield plain
         if unpacker is not None and not unpacker.ended:
             raise IncompleteError("the compressed data ends in the middle")
-
-
-class Unpacker:
-    """Decompresses gzip members one after the other, a little at a time, so that no bomb fills the memory."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        self.ended = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The plain bytes that `data` gives. Raises IncompleteError where it is damaged."""
-        for begin in range(0, len(data), SLICE):
-            piece = data[begin : begin + SLICE]
-            while piece:
-                if self.ended:
-                    self._member, self.ended = zlib.decompressobj(zlib.MAX_WBITS | 16), False
-                try:
-                    yield self._member.decompress(piece)
-                except zlib.error as error:
-                    raise IncompleteError(f"the compressed data is damaged: {error}") from error
-                piece, self.ended = self._member.unused_data, self._member.eof

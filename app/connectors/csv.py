@@ -12,12 +12,22 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
-from app.connectors.base import Checkpoint, ConnectorConfig, Cursor, Note, Observed, Refused, Request, Said
+from app.connectors.base import (
+    Checkpoint,
+    Connector,
+    ConnectorConfig,
+    Cursor,
+    Note,
+    Observed,
+    Refused,
+    Request,
+    Said,
+)
 from app.connectors.content import Content, Unzipped, content_at
 from app.connectors.errors import SourceError
-from app.connectors.fetch import Fetcher
 from app.connectors.lines import MAX_LINE, Lines, Mark
 from app.connectors.movielens import Films, RatingRows, cells_of, layout_of
+from app.connectors.session import Session
 from schemas.base import Rejected
 from schemas.ids import derived_id
 
@@ -37,7 +47,6 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     scale: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?:\d+(\.\d+)?$", description="the file's scale as worst:best")] = (
         "0.5:5"
     )
-    source: Annotated[Place | None, Meta(description="the source's name; default: the connector's")] = None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -51,17 +60,14 @@ class Progress(msgspec.Struct, frozen=True):
     """Digest of the films whose facts are out."""
 
 
-class CsvConnector:
+class CsvConnector(Connector[Config]):
     """Reads a rating file; each row is one rating, each row of the movies file the facts of one film."""
 
     kind: ClassVar[str] = "csv"
-    profiles: ClassVar[tuple[str, ...]] = ()
-    Config: ClassVar[type[ConnectorConfig]] = Config
+    spec: ClassVar[type[ConnectorConfig]] = Config
 
-    def __init__(self, config: ConnectorConfig, fetcher: Fetcher) -> None:
-        assert isinstance(config, Config)
-        self._config = config
-        self._fetcher = fetcher
+    def __init__(self, config: Config, session: Session) -> None:
+        super().__init__(config, session)
         worst, best = (float(part) for part in config.scale.split(":"))
         if worst >= best:
             raise SourceError(f"scale: {config.scale} has no room between its ends")
@@ -69,12 +75,12 @@ class CsvConnector:
 
     async def check(self) -> str:
         """The columns of the file, by a light look at its beginning. Raises SourceError."""
-        lines = Lines(self._content(self._config.path), Mark())
+        lines = Lines(self._content(self.config.path), Mark())
         async with aclosing(lines.read()) as read:
             async for line in read:
                 self._rows(line, Films(""), "")
                 return f"columns {line.decode().strip()}"
-        raise SourceError(f"{self._config.path}: is empty")
+        raise SourceError(f"{self.config.path}: is empty")
 
     async def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
         """Facts of the films, then ratings from the cursor on. Raises SourceError."""
@@ -83,14 +89,14 @@ class CsvConnector:
         except msgspec.ValidationError:
             yield Note("what was kept of the last run is not a place in such a file: reading from the beginning")
             begun = Progress()
-        source = self._config.source or request.connector
+        source = self.source(request)
         films, digest = await self._films(source)
         if begun.facts != digest:
             for n, fact in enumerate(films.facts(), 1):
                 yield Observed(fact, derived_id(f"{source}|{fact!r}", "csv-facts"), n)
                 if n % ROWS_A_CHECKPOINT == 0:
                     yield Checkpoint(cursor, 0)
-        basis = f"{source}|{self._config.path}|{self._config.scale}|{digest}"
+        basis = f"{source}|{self.config.path}|{self.config.scale}|{digest}"
         if begun.basis != basis and begun.mark.line:
             yield Note("path, scale, source, links or movies are others than last time: reading from the beginning")
         same = begun.basis == basis
@@ -100,7 +106,7 @@ class CsvConnector:
                 yield each
 
     async def _ratings(self, begun: Progress, films: Films, source: str) -> AsyncGenerator[Said]:
-        lines, rows, header = Lines(self._content(self._config.path), begun.mark), None, begun.header
+        lines, rows, header = Lines(self._content(self.config.path), begun.mark), None, begun.header
 
         def checkpoint() -> Checkpoint:
             total = None if lines.mark.zipped else lines.total
@@ -120,22 +126,22 @@ class CsvConnector:
                 if lines.number % ROWS_A_CHECKPOINT == 0:
                     yield checkpoint()
         if not header:
-            raise SourceError(f"{self._config.path}: is empty")
+            raise SourceError(f"{self.config.path}: is empty")
         yield checkpoint()
 
     def _rows(self, header: bytes, films: Films, source: str) -> RatingRows:
         try:
             return RatingRows(layout_of(cells_of(header)), films, source, self._worst, self._best)
         except Rejected as error:
-            raise SourceError(f"{self._config.path}: {error}") from error
+            raise SourceError(f"{self.config.path}: {error}") from error
 
     def _content(self, place: str) -> Content:
-        return content_at(place, self._config.base_url, self._fetcher, self._config.retries)
+        return content_at(place, self.session, self.config.retries)
 
     async def _films(self, source: str) -> tuple[Films, str]:
         films, digest = Films(source), hashlib.blake2b(digest_size=16)
         # Links first: they decide under which id a film of the movies file goes.
-        for place, add in ((self._config.links, films.add_links), (self._config.movies, films.add_movies)):
+        for place, add in ((self.config.links, films.add_links), (self.config.movies, films.add_movies)):
             if place is not None:
                 text = await self._whole(place)
                 digest.update(text)

@@ -1,41 +1,76 @@
-"""HTTP for connectors: guarded, with time-outs, and with errors grouped by what the runner does next."""
+"""HTTP below the connectors' sessions: every hop guarded, redirects by hand, time-outs, one agent's name."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from yarl import URL
 
-from app.connectors.errors import AuthFailedError, NotFoundError, RetryableError, SourceError
-from app.connectors.guard import PrivateAddressError, allowed, guarded_connector
+from app.connectors.errors import RetryableError, SourceError
+from app.connectors.guard import PrivateAddressError, allowed, authority, guarded_connector
+from app.connectors.limits import Clock, Shared
+from app.pictures.robots import MOST_BYTES, Robots
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 USER_AGENT: Final = "marquee/0.1"
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = (301, 302, 303, 307, 308)
+HARMLESS: Final = frozenset({"accept", "accept-encoding", "accept-language", "range", "if-range", "user-agent"})
+"""Headers that may go on to another host than they were meant for."""
 
 
 class Fetcher:
-    """The HTTP session of one run. `timeout` in seconds: to connect, and between two reads."""
+    """The way out of a process. `timeout` in seconds: to connect, and between two reads; ten times that for all.
+
+    `max_body`: bytes of an answer that is read whole; `patience`: seconds that a run waits for a source that asks to.
+    """
 
     def __init__(
-        self, allow: tuple[str, ...] = (), timeout: float = 30.0, now: Callable[[], float] = time.time
+        self,
+        allow: tuple[str, ...] = (),
+        timeout: float = 30.0,
+        *,
+        contact: str = "",
+        max_body: int = 32 << 20,
+        patience: float = 300.0,
+        clock: Clock | None = None,
     ) -> None:
         self._allow = allow
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
-        self._now = now
+        self.longest = timeout * 10
+        self.agent = f"{USER_AGENT} ({contact})" if contact else USER_AGENT
+        self.max_body = max_body
+        self.patience = patience
+        self.clock = clock or Clock()
+        self.shared = Shared(self.clock)
+        self.robots = Robots(self._small_file, self.clock.now)
         self._guarded: aiohttp.ClientSession | None = None
         self._open: aiohttp.ClientSession | None = None
 
+    @classmethod
+    def of(cls, settings: Settings) -> Fetcher:
+        """As the configuration wants it."""
+        sources = settings.sources
+        return cls(settings.fetch.allow, contact=sources.contact, max_body=sources.max_body, patience=sources.patience)
+
     async def __aenter__(self) -> Self:
-        # Proxies of the environment would reach what the guard refuses.
-        options = {"timeout": self._timeout, "headers": {"User-Agent": USER_AGENT}, "auto_decompress": False}
-        self._guarded = aiohttp.ClientSession(connector=guarded_connector(), **options)  # type: ignore[arg-type]
-        self._open = aiohttp.ClientSession(**options)  # type: ignore[arg-type]
+        # Proxies of the environment would reach what the guard refuses, and cookies tell hosts who asks.
+        options: dict[str, Any] = {
+            "timeout": self._timeout,
+            "headers": {"User-Agent": self.agent},
+            "auto_decompress": False,
+        }
+        self._guarded = aiohttp.ClientSession(
+            connector=guarded_connector(), cookie_jar=aiohttp.DummyCookieJar(), **options
+        )
+        self._open = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), **options)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -44,44 +79,57 @@ class Fetcher:
                 await session.close()
 
     @asynccontextmanager
-    async def get(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a GET, its status 200, 206 or 416, after redirects. Raises SourceError."""
+    async def request(
+        self, url: str, headers: Mapping[str, str], method: str = "GET", data: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer after redirects, whatever its status. Raises SourceError."""
         try:
-            async with await self._follow(url, headers) as response:
-                self._refuse(response)
+            async with await self._follow(url, headers, method, data) as response:
                 yield response
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _as_source_error(url, error) from error
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            raise _as_source_error(url, error) from None
 
-    async def _follow(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _follow(
+        self, url: str, headers: Mapping[str, str], method: str, data: bytes | None
+    ) -> aiohttp.ClientResponse:
+        first = authority(url)
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._ask(url, headers)
+            response = await self._ask(url, headers, method, data)
             if response.status not in REDIRECTS or "Location" not in response.headers:
                 return response
-            url = urljoin(url, response.headers["Location"])
             response.release()
+            url = urljoin(url, response.headers["Location"])
+            if response.status == 303:
+                method, data = "GET", None
+            if authority(url) != first:
+                # What was meant for one host, a credential or a body, does not go to another.
+                headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
+                if data is not None:
+                    raise SourceError(f"{url}: the redirect of a {method} leads to another host")
         raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects")
 
-    async def _ask(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _ask(
+        self, url: str, headers: Mapping[str, str], method: str, data: bytes | None
+    ) -> aiohttp.ClientResponse:
         if urlsplit(url).scheme not in ("http", "https"):
             raise SourceError(f"{url}: only http and https addresses can be fetched")
         session = self._open if allowed(url, self._allow) else self._guarded
         assert session is not None, "use it as a context manager"
-        return await session.get(url, headers=headers, allow_redirects=False)
+        # Addresses come encoded as their source wants them; encoding them again would make others of them.
+        target = URL(url, encoded=True)
+        return await session.request(method, target, headers=headers, data=data, allow_redirects=False)
 
-    def _refuse(self, response: aiohttp.ClientResponse) -> None:
-        """Raises the SourceError that fits a status of failure."""
-        status, url = response.status, response.url
-        if status in (200, 206, 416):
-            return
-        if status in (404, 410):
-            raise NotFoundError(f"{url}: not there ({status}); check the address")
-        if status in (401, 403):
-            raise AuthFailedError(f"{url}: access refused ({status})")
-        if status == 429 or status >= 500:
-            after = retry_after(response.headers.get("Retry-After"), self._now())
-            raise RetryableError(f"{url}: the server answered {status}", after)
-        raise SourceError(f"{url}: the server answered {status}")
+    async def _small_file(self, url: str) -> tuple[int, bytes]:
+        try:
+            async with self.request(url, {"Accept-Encoding": "identity"}) as response:
+                found = bytearray()
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    found += chunk
+                    if len(found) >= MOST_BYTES:
+                        break
+                return response.status, bytes(found)
+        except SourceError as error:
+            raise OSError(str(error)) from None
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -100,8 +148,10 @@ def _as_source_error(url: str, error: Exception) -> SourceError:
     cause = getattr(error, "os_error", None) or error.__cause__
     if isinstance(cause, PrivateAddressError):
         return SourceError(f"{url}: {cause}")
-    if isinstance(error, aiohttp.InvalidURL):
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
         return SourceError(f"{url}: not an address that can be fetched")
     if isinstance(error, TimeoutError):
         return RetryableError(f"{url}: nothing came in time")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return RetryableError(f"{url}: cut off")
     return RetryableError(f"{url}: {str(error) or type(error).__name__}")

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from cronsim import CronSim, CronSimError
 
 from app.config_errors import explain
 from app.connectors.base import Connector, ConnectorConfig
+from app.connectors.commons import CommonsConnector
 from app.connectors.csv import CsvConnector
 from app.connectors.errors import SourceError
 from app.connectors.fetch import Fetcher
+from app.connectors.google_images import GoogleImagesConnector
+from app.connectors.session import Session
+from app.connectors.sparql import SparqlConnector
+from app.connectors.tmdb import TmdbConnector
 from app.settings import ConfigError, Settings
 
-KINDS: Final[dict[str, type[Connector]]] = {kind.kind: kind for kind in (CsvConnector,)}
+ALL: Final[tuple[type[Connector[Any]], ...]] = (
+    CommonsConnector,
+    CsvConnector,
+    GoogleImagesConnector,
+    SparqlConnector,
+    TmdbConnector,
+)
+KINDS: Final = {kind.kind: kind for kind in ALL}
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -24,7 +41,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 def kinds() -> list[dict[str, Any]]:
     """Each kind with its profiles and the JSON Schema of its configuration."""
     return [
-        {"kind": name, "profiles": list(kind.profiles), "schema": msgspec.json.schema(kind.Config)}
+        {"kind": name, "profiles": list(kind.profiles), "schema": msgspec.json.schema(kind.spec)}
         for name, kind in KINDS.items()
     ]
 
@@ -38,14 +55,15 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
     if kind is None:
         wrong = f"unknown kind {table['kind']!r}" if "kind" in table else "key `kind` is missing"
         raise ConfigError(f"{wrong}; known: {', '.join(KINDS)} - at `$.{path}.kind`")
-    unknown = next((key for key in table if key not in kind.Config.__struct_fields__), None)
+    unknown = next((key for key in table if key not in kind.spec.__struct_fields__), None)
     if unknown is not None:
-        near = difflib.get_close_matches(unknown, kind.Config.__struct_fields__, 1)
-        hint = f"; did you mean `{near[0]}`?" if near else f". Allowed: {', '.join(kind.Config.__struct_fields__)}"
+        near = difflib.get_close_matches(unknown, kind.spec.__struct_fields__, 1)
+        hint = f"; did you mean `{near[0]}`?" if near else f". Allowed: {', '.join(kind.spec.__struct_fields__)}"
         raise ConfigError(f"unknown key `{unknown}`{hint} - at `$.{path}.{unknown}`")
     try:
-        config = msgspec.convert(table, kind.Config)
-        kind(config, Fetcher())
+        config = msgspec.convert(table, kind.spec)
+        make(config, Fetcher())
+        _check_times(config)
     except msgspec.ValidationError as error:
         text = str(error)
         place = re.search(r" - at `\$(.*)`$", text)
@@ -79,6 +97,31 @@ def connector_config(settings: Settings, name: str, file: Path | None) -> Connec
     return config_of(name, settings.connectors[name])
 
 
-def make(config: ConnectorConfig, fetcher: Fetcher) -> Connector:
-    """A connector of the configuration's kind."""
-    return KINDS[config.kind](config, fetcher)
+def _check_times(config: ConnectorConfig) -> None:
+    """Raises SourceError for a schedule or time zone that is none."""
+    for key, zone in (("timezone", config.timezone), ("quota_timezone", config.quota_timezone)):
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SourceError(f"{key}: {zone!r} is no time zone; write it like Europe/Berlin") from error
+    if config.schedule is not None:
+        try:
+            CronSim(config.schedule, datetime.now(UTC))
+        except CronSimError as error:
+            raise SourceError(f"schedule: {config.schedule!r} is no cron expression: {error}") from error
+
+
+FILM_TOPICS: Final = ("film-submissions", "ratings", "reviews", "facts")
+PEOPLE_TOPICS: Final = ("celebrity-submissions", "images-found")
+
+
+def topics_of(config: ConnectorConfig) -> tuple[str, ...]:
+    """The topics that a connector writes to."""
+    about = KINDS[config.kind].about
+    films = FILM_TOPICS if about != "people" else ()
+    return (*films, *(PEOPLE_TOPICS if about != "films" else ()), "dead-letters")
+
+
+def make(config: ConnectorConfig, fetcher: Fetcher, environ: Mapping[str, str] = os.environ) -> Connector[Any]:
+    """A connector of the configuration's kind, with a session of its own."""
+    return KINDS[config.kind](config, Session(config, fetcher, environ))

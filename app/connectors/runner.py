@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final, Literal, Protocol
-
-import msgspec
+from hashlib import blake2b
+from typing import Any, Final, Protocol
 
 from agents.messages import rfc3339
-from app.connectors.base import Checkpoint, Connector, Cursor, Note, Observed, Refused, Request
-from app.connectors.errors import SourceError
+from app.connectors.base import Checkpoint, Connector, Note, Observed, Refused, Request, Said
+from app.connectors.errors import MalformedError, QuotaExhaustedError, RetryableError, SourceError
+from app.connectors.store import CursorStore, Report, State
 from app.delivery.guard import dead_letter
 from app.delivery.producer import Outgoing
 from app.delivery.raw import Raw
-from app.embedded.files import write_atomically
 from schemas.base import Rejected
 from schemas.catalogue import encode
 from schemas.envelope import Envelope, to_headers
 
+__all__ = ["ORIGIN", "CursorStore", "Report", "Sink", "State", "outgoing", "run_connector"]
+
 KEPT_FAULTS: Final = 100
+MOST_WAITING: Final = 2000
 ORIGIN: Final = "connector."
 """Begins the origin topic of dead letters that come from a source and not from a topic."""
+
+Advance = Callable[[int, int, int | None], None]
 
 
 class Sink(Protocol):
@@ -34,93 +38,119 @@ class Sink(Protocol):
         """Send records to wherever their keys belong."""
 
 
-class Report(msgspec.Struct):
-    """What a run did. `faults` are the first refused rows with their reasons, `refused` counts all."""
-
-    connector: str
-    status: Literal["running", "success", "partial", "failed"] = "running"
-    records: int = 0
-    refused: int = 0
-    faults: list[tuple[int, str]] = msgspec.field(default_factory=list)
-    notes: list[str] = msgspec.field(default_factory=list)
-    error: str | None = None
-    started_at: str = ""
-    seconds: float = 0.0
-
-
-class State(msgspec.Struct):
-    """What is kept of a connector between runs."""
-
-    cursor: Cursor = msgspec.field(default_factory=dict)
-    last_run: Report | None = None
-
-
-class CursorStore:
-    """Cursors as one file a connector under the data directory."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.directory = data_dir / "connectors"
-
-    def load(self, connector: str) -> State:
-        """What is kept; an empty state where there is nothing, or nothing readable."""
-        try:
-            return msgspec.json.decode(self._path(connector).read_bytes(), type=State)
-        except (OSError, msgspec.MsgspecError):
-            return State()
-
-    def save(self, connector: str, state: State) -> None:
-        """Keep a state, in one step."""
-        write_atomically(self._path(connector), msgspec.json.encode(state))
-
-    def _path(self, connector: str) -> Path:
-        return self.directory / f"{connector}.json"
-
-
 async def run_connector(
     name: str,
-    connector: Connector,
+    connector: Connector[Any],
     sink: Sink,
     store: CursorStore,
     *,
+    request: Request | None = None,
     from_start: bool = False,
-    advance: Callable[[int, int, int | None], None] = lambda records, done, total: None,
+    advance: Advance = lambda records, done, total: None,
     now: Callable[[], float] = time.time,
 ) -> Report:
     """Run a connector to its end. A source that fails ends the run with what came before kept.
 
-    `advance` hears after each acknowledged batch how many records it had, and how far of what total the source is.
+    `request` says about whom (default: nobody in particular); `advance` hears after each acknowledged batch how many
+    records it had, and how far of what total the source is.
     """
-    state = State() if from_start else store.load(name)
+    kept = store.load(name)
+    # Asking anew means without the validators too, or the source would answer that nothing changed.
+    state = State(last_run=kept.last_run) if from_start else kept
+    asked = request or Request(name)
     began = now()
-    report = Report(name, started_at=datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"))
-    waiting: list[Outgoing] = []
+    report = Report(name, run_id=asked.run_id or str(uuid.uuid4()), cursor_before=dict(state.cursor))
+    report.started_at = _moment(began)
+    connector.session.begin(state.validators, store)
+    run = _Run(name, connector, sink, store, state, report, advance, now)
     try:
-        async with aclosing(connector.read(Request(name), state.cursor)) as said:
+        async with aclosing(connector.read(asked, state.cursor)) as said:
             async for each in said:
-                match each:
-                    case Observed():
-                        waiting.append(outgoing(each, now()))
-                        report.records += 1
-                    case Refused():
-                        waiting.append(_refused(name, each, now))
-                        _note_fault(report, each)
-                    case Note():
-                        report.notes.append(each.text)
-                    case Checkpoint():
-                        await sink.send(waiting)
-                        state.cursor = each.cursor
-                        store.save(name, state)
-                        advance(len(waiting), each.done, each.total)
-                        waiting = []
+                await run.take(each)
     except SourceError as error:
-        # What was read is good, only its cursor is not known: read again, it is recognised by its ids.
-        await sink.send(waiting)
-        report.error = str(error)
+        if isinstance(error, MalformedError):
+            await run.take(Refused(0, str(error), error.raw))
+        run.failed(error)
+    # What was read is good, if only its cursor is not known: read again, it is recognised by its ids.
+    await run.flush()
     report.status = "failed" if report.error else "partial" if report.refused else "success"
     report.seconds = round(now() - began, 3)
+    run.count()
     state.last_run = report
     store.save(name, state)
     return report
+
+
+class _Run:
+    """One run's state: what waits for the broker, and what the report counts."""
+
+    def __init__(
+        self,
+        name: str,
+        connector: Connector[Any],
+        sink: Sink,
+        store: CursorStore,
+        state: State,
+        report: Report,
+        advance: Advance,
+        now: Callable[[], float],
+    ) -> None:
+        self._name, self._session = name, connector.session
+        self._sink, self._store, self._state, self._report = sink, store, state, report
+        self._advance, self._now = advance, now
+        self._waiting: list[Outgoing] = []
+
+    async def take(self, said: Said) -> None:
+        match said:
+            case Observed():
+                self._waiting.append(outgoing(said, self._now()))
+                self._report.records += 1
+            case Refused():
+                self._refuse(said)
+            case Note():
+                if len(self._report.notes) < KEPT_FAULTS:
+                    self._report.notes.append(self._session.redact(said.text))
+            case Checkpoint():
+                sent = await self.flush()
+                self._state.cursor, self._state.validators = said.cursor, self._session.validators()
+                self._store.save(self._name, self._state)
+                self._advance(sent, said.done, said.total)
+        if len(self._waiting) >= MOST_WAITING:
+            self._advance(await self.flush(), 0, None)
+
+    async def flush(self) -> int:
+        """Send what waits; how much that was."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            await self._sink.send(waiting)
+        return len(waiting)
+
+    def failed(self, error: SourceError) -> None:
+        report, now = self._report, self._now()
+        report.error = self._session.redact(str(error))
+        report.reaction, report.error_class = error.reaction, type(error).__name__.removesuffix("Error")
+        if isinstance(error, QuotaExhaustedError) and error.until is not None:
+            report.retry_at = _moment(error.until)
+        elif isinstance(error, RetryableError) and error.after is not None:
+            report.retry_at = _moment(now + error.after)
+
+    def count(self) -> None:
+        report, counted = self._report, self._session.counters
+        report.requests, report.retries, report.bytes = counted.requests, counted.retries, counted.bytes
+        report.throttled, report.not_modified, report.quota_used = (
+            counted.throttled,
+            counted.not_modified,
+            counted.quota,
+        )
+        report.cursor_after = dict(self._state.cursor)
+
+    def _refuse(self, refused: Refused) -> None:
+        reason, raw = self._session.redact(refused.reason), self._session.redact_raw(refused.raw)
+        refused = Refused(refused.row, reason, raw)
+        self._waiting.append(_refused(self._name, refused, self._now))
+        self._report.refused += 1
+        if len(self._report.faults) < KEPT_FAULTS:
+            self._report.faults.append((refused.row, reason))
 
 
 def outgoing(observed: Observed, now: float) -> Outgoing:
@@ -132,12 +162,12 @@ def outgoing(observed: Observed, now: float) -> Outgoing:
 
 def _refused(name: str, refused: Refused, now: Callable[[], float]) -> Outgoing:
     origin = f"{ORIGIN}{name}"
-    raw = Raw(origin, 0, refused.row, int(now() * 1000), None, refused.raw, [])
-    error = Rejected(f"line {refused.row}: {refused.reason}")
+    # A dead letter is named by its place; where there are no rows, what was refused has to name it.
+    place = refused.row or int.from_bytes(blake2b(refused.raw + refused.reason.encode(), digest_size=6).digest())
+    raw = Raw(origin, 0, place, int(now() * 1000), None, refused.raw, [])
+    error = Rejected(f"line {refused.row}: {refused.reason}" if refused.row else refused.reason)
     return dead_letter(raw, origin, "rejected", error, 1, now)
 
 
-def _note_fault(report: Report, refused: Refused) -> None:
-    report.refused += 1
-    if len(report.faults) < KEPT_FAULTS:
-        report.faults.append((refused.row, refused.reason))
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

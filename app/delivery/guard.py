@@ -14,7 +14,7 @@ from schemas.base import Layout, Record, Rejected
 from schemas.catalogue import decode, encode
 from schemas.envelope import Envelope, read_envelope, to_headers
 from schemas.events import DeadLettered
-from schemas.ids import derived_id
+from schemas.ids import derived_id, position_id
 
 KEPT_BYTES: Final = 6 << 20
 """A larger record stays on its topic; the dead letter says where."""
@@ -36,28 +36,29 @@ class Reader:
         self._partitions = partitions
         self._max_value = max_value
         # Only where a table is cut like the topic does it matter in which partition a record lies.
-        self._placed = placed and reads[0].layout is Layout.KEYED
+        self._placed = placed and partitions > 1 and reads[0].layout is Layout.KEYED
 
     def read(self, raw: Raw) -> Message[Record]:
         """The record in a message. Raises Rejected, or Misplaced for one that belongs in another partition."""
-        if raw.value is None:
+        topic, partition, offset, timestamp, key, value, headers = raw
+        if value is None:
             raise Rejected("tombstone: the record has no value")
-        if len(raw.value) > self._max_value:
-            raise Rejected(f"too large: {len(raw.value)} bytes, {self._max_value} are allowed")
-        if raw.key is not None:
-            _check_key(raw.key)
-        envelope, dataschema = read_envelope(raw.headers, raw.position)
-        data = decode(raw.value, self._reads, dataschema)
-        if self._placed:
-            key = data.key.encode()
-            if partition_of(key, self._partitions) != raw.partition:
-                raise Misplaced(data.key)
-        return Message(data, envelope, raw.topic, raw.partition, raw.offset, raw.timestamp)
+        if len(value) > self._max_value:
+            raise Rejected(f"too large: {len(value)} bytes, {self._max_value} are allowed")
+        if key is not None:
+            _check_key(key)
+        envelope, dataschema = read_envelope(headers, position_id(topic, partition, offset))
+        data = decode(value, self._reads, dataschema)
+        if self._placed and partition_of(data.key.encode(), self._partitions) != partition:
+            raise Misplaced(data.key)
+        return Message(data, envelope, topic, partition, offset, timestamp)
 
 
 def _check_key(key: bytes) -> None:
     if not key:
         raise Rejected("empty key: send the entity's id, or no key at all")
+    if key.isascii():
+        return
     try:
         key.decode()
     except UnicodeDecodeError as error:
@@ -74,8 +75,9 @@ def forwarded(raw: Raw, key: str) -> Outgoing:
 
 def outgoing(record: Record, stage: str, parent: Message[Record], n: int) -> Outgoing:
     """The n-th event that a stage makes of `parent`, with an id that a repeat makes again."""
-    event_id = getattr(record, "event_id", None) or derived_id(parent.envelope.id, stage, n)
-    envelope = Envelope(event_id, parent.envelope.correlation_id, parent.envelope.id, parent.received_at)
+    cause = parent.envelope
+    event_id = getattr(record, "event_id", None) or derived_id(cause.id, stage, n)
+    envelope = Envelope(event_id, cause.correlation_id, cause.id, parent.received_at)
     return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
 
 

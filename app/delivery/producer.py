@@ -29,6 +29,10 @@ class Outgoing(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
+Row = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
+"""Key, value and headers of a record whose topic and partition are known."""
+
+
 @lru_cache(maxsize=1 << 17)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition that Kafka's default partitioner gives a key."""
@@ -78,19 +82,22 @@ class Producer:
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Send records to wherever their keys belong; returns when the brokers have all of them."""
-        by_partition: dict[tuple[str, int], list[Outgoing]] = {}
-        for record in records:
-            target = (record.topic, self.partition_for(record.topic, record.key))
-            by_partition.setdefault(target, []).append(record)
+        by_partition: dict[tuple[str, int], list[Row]] = {}
+        for topic, key, value, headers in records:
+            target = (topic, self.partition_for(topic, key))
+            rows = by_partition.get(target)
+            if rows is None:
+                rows = by_partition[target] = []
+            rows.append((key, value, headers))
         await asyncio.gather(
             *(self._deliver(topic, partition, rows) for (topic, partition), rows in by_partition.items())
         )
 
     async def send_to(self, topic: str, partition: int, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
         """Send key-value rows to one partition; the offset of the last."""
-        return await self._deliver(topic, partition, [Outgoing(topic, key, value, []) for key, value in rows])
+        return await self._deliver(topic, partition, [(key, value, []) for key, value in rows])
 
-    async def _deliver(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> int:
+    async def _deliver(self, topic: str, partition: int, rows: Sequence[Row]) -> int:
         """One batch after the other: a batch that has to be repeated must not end up behind the next one."""
         assert self._producer is not None, "start() comes first"
         done, last, attempt = 0, -1, 0
@@ -107,12 +114,12 @@ class Producer:
                 done, last, attempt = done + count, metadata.offset + count - 1, 0
         return last
 
-    def _fill(self, rows: Sequence[Outgoing], start: int) -> tuple[Any, int]:
+    def _fill(self, rows: Sequence[Row], start: int) -> tuple[Any, int]:
         """A batch of the rows from `start` on, as many as fit, and how many those are."""
         assert self._producer is not None
         batch = self._producer.create_batch()
-        for row in islice(rows, start, None):
-            if batch.append(key=row.key, value=row.value, timestamp=None, headers=row.headers) is None:
+        for key, value, headers in islice(rows, start, None):
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 break
         batch.close()
         return batch, batch.record_count()

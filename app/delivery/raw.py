@@ -34,19 +34,6 @@ class Raw(NamedTuple):
         return bool(self.headers) and self.headers[0][0] == FILLER_HEADER
 
 
-def of_faust(message: Any) -> Raw:
-    """A Faust message, whose time stamp is in seconds."""
-    return Raw(
-        message.topic,
-        message.partition,
-        message.offset,
-        round(message.timestamp * 1000),
-        message.key,
-        message.value,
-        list(message.headers or ()),
-    )
-
-
 def of_aiokafka(record: Any) -> Raw:
     """An aiokafka ConsumerRecord."""
     return Raw(

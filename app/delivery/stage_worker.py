@@ -13,6 +13,7 @@ from agents.messages import Message
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
 from app.delivery.producer import Outgoing
 from app.delivery.raw import LogReader, Raw
+from app.delivery.reach import Asker
 from app.delivery.table import PartitionRows, Rows, Section
 from app.observe import metrics
 from app.observe.traces import Tracer
@@ -76,6 +77,7 @@ class StageWorker:
         self._attempts = attempts
         self._stopping = stopping
         self._tracer = tracer
+        self._asker = Asker(stage.ask, reader, self._pause, attempts) if stage.ask is not None else None
 
     async def process(self, batch: Sequence[Raw]) -> None:
         """Apply a batch; when this returns, every effect of it is durable."""
@@ -134,9 +136,14 @@ class StageWorker:
 
     async def _decide(self, todo: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Outgoing]:
         sections = {partition: self._views(partition, own) for partition, own in rows.items()}
+        if self._asker is None:
+            handed = [sections[raw.partition] for raw in todo]
+        else:
+            answers = await self._asker.answers(todo, sections)
+            handed = [(answer, *sections[raw.partition]) for raw, answer in zip(todo, answers, strict=True)]
         out: list[Outgoing] = []
-        for raw in todo:
-            out += await self._one(raw, rows[raw.partition], sections[raw.partition])
+        for raw, given in zip(todo, handed, strict=True):
+            out += await self._one(raw, rows[raw.partition], given)
         return out
 
     def _views(self, partition: int, own: PartitionRows) -> tuple[Section[Any], ...]:
@@ -146,14 +153,14 @@ class StageWorker:
             views += [Section(other, prefix, entity) for prefix, entity in sections.items()]
         return tuple(views)
 
-    async def _one(self, raw: Raw, own: PartitionRows, sections: tuple[Section[Any], ...]) -> list[Outgoing]:
+    async def _one(self, raw: Raw, own: PartitionRows, given: tuple[Any, ...]) -> list[Outgoing]:
         """The events that one record makes; a dead letter where it cannot be read or handled."""
         attempt = 1
         while True:
             try:
-                started = time.time_ns()
+                started = time.time_ns() if self._tracer is not None else 0
                 message = self._reader.read(raw)
-                made = [record async for record in self._run(message, *sections)]
+                made = [record async for record in self._run(message, *given)]
                 out = [outgoing(record, self.stage.name, message, n) for n, record in enumerate(made)]
                 own.save()
                 if self._tracer is not None:
@@ -172,8 +179,8 @@ class StageWorker:
                 await self._pause(error, attempt)
             except Exception as error:
                 own.undo()
-                # A pure stage fails the same way every time.
-                if self.stage.kind is Kind.DECIDE or attempt >= self._attempts:
+                # What is pure fails the same way every time; what was asked for has been tried as often already.
+                if self.stage.kind is Kind.DECIDE or self._asker is not None or attempt >= self._attempts:
                     return [self._give_up(raw, "failed", error, attempt)]
                 await self._pause(error, attempt)
             attempt += 1

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-from faust.events import Event
 from faust.streams import Stream
+
+from app.delivery.raw import Raw
+from app.delivery.stretch import Stretch
 
 BUSY_BATCH = 8
 """A batch this large says that events come faster than one at a time; then waiting a little makes larger ones."""
 
 
 class Batch:
-    """Events of one stream in offset order; `done` is set by the stage once every effect is durable."""
+    """Stretches of one stream in the order of their delivery; `done` is set once every effect of them is durable."""
 
-    __slots__ = ("done", "events")
+    __slots__ = ("done", "records", "stretches")
 
-    def __init__(self, events: list[Event]) -> None:
-        self.events = events
+    def __init__(self, stretches: list[Stretch]) -> None:
+        self.stretches = stretches
+        self.records: list[Raw] = [record for stretch in stretches for record in stretch.records]
         self.done = False
 
 
@@ -29,7 +31,8 @@ class BatchStream(Stream):  # type: ignore[misc]
     async def take_ready(self, size: int, linger: float, busy_from: int = BUSY_BATCH) -> AsyncIterator[Batch]:
         """Batches of up to `size` waiting events, waiting `linger` seconds for more while traffic is dense.
 
-        Traffic is dense where the last batch had at least `busy_from` events; with 0 every batch is waited for.
+        Traffic is dense where the last batch had at least `busy_from` events; with 0 every batch is waited for. A
+        stretch stays in one piece, so a single one may be larger.
 
         A batch that is left with `done` set is acknowledged. One that is left without is forgotten unacknowledged,
         which is right only while stopping or losing the partition: the events are read again by the next owner.
@@ -40,8 +43,8 @@ class BatchStream(Stream):  # type: ignore[misc]
         try:
             while not self.should_stop:
                 batch = Batch(await self._gather(size, linger if last >= busy_from else 0.0))
-                last = len(batch.events)
-                if batch.events:
+                last = len(batch.records)
+                if last:
                     try:
                         yield batch
                     finally:
@@ -54,34 +57,35 @@ class BatchStream(Stream):  # type: ignore[misc]
                 await self.stop()
                 self.service_reset()
 
-    async def _gather(self, size: int, linger: float) -> list[Event]:
+    async def _gather(self, size: int, linger: float) -> list[Stretch]:
         first = await self.channel.__anext__()
-        if linger and self.channel.queue.qsize() < size:
+        if linger and len(first.records) + self._queued() < size:
             await asyncio.sleep(linger)
         return self._waiting(first, size)
 
-    def _waiting(self, first: Event, size: int) -> list[Event]:
+    def _queued(self) -> int:
+        return sum(len(stretch.records) for stretch in self.channel.queue._queue)
+
+    def _waiting(self, first: Stretch, size: int) -> list[Stretch]:
         app = self.app
-        begin = app.consumer.begin
         queue = self.channel.queue
+        queued = queue._queue
         generation = app.consumer_generation_id
         active = app.flow_control.is_active()
-        events: list[Event] = []
-        event: Any = first
+        found: list[Stretch] = []
+        count = 0
+        stretch = first
         while True:
-            message = event.message
             # What was delivered before a rebalance is read again after it; taking it now would be out of order.
-            if active and message.generation_id == generation:
-                begin(message)
-                events.append(event)
-            if len(events) >= size or queue.empty():
-                return events
-            event = queue.get_nowait()
+            if active and stretch.generation == generation:
+                app.consumer.begin(stretch)
+                found.append(stretch)
+                count += len(stretch.records)
+            if not queued or count + len(queued[0].records) > size:
+                return found
+            stretch = queue.get_nowait()
 
     def _settle(self, batch: Batch) -> None:
-        consumer = self.app.consumer
-        for event in batch.events:
-            if batch.done:
-                event.ack()
-            consumer.finish(event.message)
-        self.events_total += len(batch.events)
+        for stretch in batch.stretches:
+            self.app.consumer.finish(stretch, batch.done)
+        self.events_total += len(batch.records)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, MutableMapping
+from heapq import merge
+from itertools import takewhile
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -46,6 +48,20 @@ class PartitionRows:
                 return rows[key]
         value: bytes | None = self._database.get(key)
         return value
+
+    def under(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The rows whose keys begin with `prefix` as the current event sees them, in order of their keys."""
+        written = {k: v for rows in (self.batch, self._event) for k, v in rows.items() if k.startswith(prefix)}
+        stored = (row for row in self._stored(prefix) if row[0] not in written)
+        # In one order wherever a row lies, so that a repeated event meets the rows as it did the first time.
+        for key, value in merge(stored, sorted(written.items())):
+            if value is not None:
+                yield key, value
+
+    def _stored(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        if isinstance(self._database, dict):
+            return iter(sorted(row for row in self._database.items() if row[0].startswith(prefix)))
+        return takewhile(lambda row: row[0].startswith(prefix), self._database.items(from_key=prefix))
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Write a row, or delete it with None, on behalf of the current event."""
@@ -103,6 +119,14 @@ class Section(MutableMapping[str, V], Generic[V]):
 
     def __delitem__(self, key: str) -> None:
         self._rows.put(self._key(key), None)
+
+    def under(self, prefix: str) -> Iterator[tuple[str, V]]:
+        """The rows whose keys begin with `prefix`, in order of their keys; write none of them before the last is read.
+
+        As much work as there are such rows, so a stage asks for few of them, or rarely.
+        """
+        skipped = len(self._key(""))
+        return ((key[skipped:].decode(), self._decode(value)) for key, value in self._rows.under(self._key(prefix)))
 
     def __iter__(self) -> Iterator[str]:
         raise NotImplementedError("a stage looks keys up; lists come from the projections")

@@ -1,4 +1,4 @@
-"""Faust's consumer, mended: no source event is read before its seek, and delivery costs no tasks.
+"""Faust's consumer, mended: no source event is read before its seek, and ends are true on every broker.
 
 Everything here overrides parts of faust-streaming 0.15.3 and aiokafka 0.14, some of them private. The versions
 are pinned and tests hold each name; `assert_supported` refuses to start on anything else.
@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from functools import partial
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import Message
-from mode.utils.futures import notify
 
-from app.delivery.schema import AsItCame, raw_event
+from app.delivery.stretch import StretchDelivery
 
 log = logging.getLogger(__name__)
 
 FETCH_MAX_WAIT_MS: Final = 20
 """Faust asks the broker to hold a fetch 1.5 s; one idle partition then delays the busy ones behind it."""
-DELIVERED: Final = object()
 GATE_ALARM_SECONDS: Final = 60.0
 
 
@@ -112,85 +107,6 @@ class SourceGate(driver.Consumer):  # type: ignore[misc]
             self._sought = self._seek_due and epoch == self._epoch
 
 
-class DirectDelivery(driver.Consumer):  # type: ignore[misc]
-    """Hands a message to its queues in one call, where stock Faust starts four asyncio tasks for each.
-
-    Only where nothing can block: while flow is on, queues have room, and all channels of the partition take bytes as
-    they came. Everything else (changelogs, rebalances, full queues) goes Faust's way.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._conducted: Any = self.callback
-        self.callback: Any = self._deliver
-        self._room = 0
-        self._pressure: dict[TP, tuple[Any, Any]] = {}
-
-    def _deliver(self, message: Message) -> Any:
-        """DELIVERED, or the coroutine that does it Faust's way."""
-        conductor = self.app.topics
-        if not self._nothing_blocks() or conductor._tp_to_callback_lock.locked():
-            return self._conducted(message)
-        channels = conductor._tp_index.get(message.tp)
-        if not channels or not all(isinstance(channel.schema, AsItCame) for channel in channels):
-            return self._conducted(message)
-        message.incref(len(channels))
-        event = raw_event(self.app, message)
-        high, drop = self._pressure_calls(message.tp)
-        for channel in channels:
-            channel.queue.put_nowait_enhanced(event, on_pressure_high=high, on_pressure_drop=drop)
-        return DELIVERED
-
-    def _nothing_blocks(self) -> bool:
-        if self.suspend_flow.is_set() or not self.app.flow_control.is_active():
-            return False
-        # A delivery adds one event to a queue at most, so the queues need no look until the least room is used up.
-        if self._room <= 0:
-            self._room = min((topic.queue.maxsize - topic.queue.qsize() for topic in self.app.topics), default=1)
-        self._room -= 1
-        return self._room >= 0
-
-    def _pressure_calls(self, tp: TP) -> tuple[Any, Any]:
-        # Queues tell callbacks apart by identity, so each partition keeps its own pair.
-        if tp not in self._pressure:
-            # A message names its partition with aiokafka's type, which the consumer refuses among its own.
-            own = TP(*tp)
-            self._pressure[own] = (partial(self.on_buffer_full, own), partial(self.on_buffer_drop, own))
-        return self._pressure[tp]
-
-    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
-        """The first of `coros` to finish; at once where the first is a delivery that has happened."""
-        if coros and coros[0] is DELIVERED:
-            coros[1].close()
-            return None
-        return await super().wait_first(*coros, timeout=timeout)
-
-
-class Hands(driver.Consumer):  # type: ignore[misc]
-    """Knows what the stages have in hand: a rebalance waits for that and for nothing else.
-
-    Stock Faust waits for every message that one stage has begun until all stages of its topic have acknowledged it,
-    though it has emptied the queues from which the others would have taken it; with two stages that is for ever.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._holders: Counter[Message] = Counter()
-
-    def begin(self, message: Message) -> None:
-        """A stage takes a message."""
-        self._holders[message] += 1
-        self._unacked_messages.add(message)
-
-    def finish(self, message: Message) -> None:
-        """A stage lets go of a message, whether or not it has acknowledged it."""
-        self._holders[message] -= 1
-        if not self._holders[message]:
-            del self._holders[message]
-            self._unacked_messages.discard(message)
-            notify(self._waiting_for_ack)
-
-
 class TrueEnds(driver.Consumer):  # type: ignore[misc]
     """High watermarks from a fetch: the embedded broker's ListOffsets answers too low an end."""
 
@@ -244,7 +160,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_partitions_assigned(assigned, generation_id)
 
 
-class Consumer(SourceGate, DirectDelivery, Hands, TrueEnds):
+class Consumer(StretchDelivery, SourceGate, TrueEnds):
     """The consumer that every worker uses."""
 
     logger = logging.getLogger("faust.consumer")

@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.embedded.compact import Compaction, compact
 from app.embedded.ends import group_less_consumer, look, partitions_of
 from app.embedded.fillers import filler
+from app.embedded.lane import Lane, bulk_producer
 from app.embedded.partition_log import PartitionLog, archived_topics, partition_count, read_records
 from app.embedded.segment import ArchivedRecord, ArchiveError
 from app.embedded.survey import survey
 
-BATCH_BYTES: Final = 512 << 10
-_MAX_REQUEST: Final = 64 << 20
 _HANDOVER_RECORDS: Final = 2000
 _TOPIC_EXISTS: Final = 36
 _ASK_SECONDS: Final = 30.0
 # Restored records keep their times: with Kafka's default of seven days most would be deleted within minutes.
-_KEEP_ALL: Final = {"retention.ms": "-1"}
+KEEP_ALL: Final = {"retention.ms": "-1"}
 
 Progress = Callable[[int, int], None]
 
@@ -47,24 +45,17 @@ async def restore(
     `progress` is called with the records sent so far and in total. Raises ArchiveError where a topic has
     records already, has other partitions in the archive, or lands on other offsets; ArchiveDamagedError.
     """
-    compactions = await asyncio.to_thread(_prepare, directory, partitions)
-    await _create_empty(bootstrap, partitions)
-    archived = [topic for topic in archived_topics(directory) if topic in partitions]
-    total = sum(part.records for part in await asyncio.to_thread(survey, directory) if part.topic in archived)
-    tally = _Tally(total, progress)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_batch_size=BATCH_BYTES, max_request_size=_MAX_REQUEST
-    )
-    await producer.start()
-    try:
-        for topic in archived:
-            await _send_topic([_Sender(producer, topic, n, tally) for n in range(partitions[topic])], directory)
-    finally:
-        await producer.stop()
+    compactions = await asyncio.to_thread(prepare, directory, partitions)
+    await create_empty(bootstrap, partitions)
+    tally = await send_archived(bootstrap, directory, partitions, progress)
     return RestoreReport(tally.records, tally.fillers, compactions)
 
 
-def _prepare(directory: Path, partitions: Mapping[str, int]) -> list[Compaction]:
+def prepare(directory: Path, partitions: Mapping[str, int]) -> list[Compaction]:
+    """Cut off what a power cut left half written, and compact the training topics.
+
+    Raises ArchiveError where a topic has other partitions in the archive, ArchiveDamagedError.
+    """
     for topic in archived_topics(directory):
         known = partition_count(directory, topic) or 0
         if topic in partitions and known != partitions[topic]:
@@ -72,16 +63,34 @@ def _prepare(directory: Path, partitions: Mapping[str, int]) -> list[Compaction]
                 f"topic {topic} is archived with {known} partitions; set that number instead of {partitions[topic]}"
             )
         for partition in range(known):
-            PartitionLog(directory, topic, partition).close()  # cuts off what a power cut left half written
+            PartitionLog(directory, topic, partition).close()
     return compact(directory)
 
 
-async def _create_empty(bootstrap: str, partitions: Mapping[str, int]) -> None:
+async def send_archived(
+    bootstrap: str, directory: Path, partitions: Mapping[str, int], progress: Progress | None = None
+) -> Tally:
+    """Send what is archived of these topics, which are there and empty, of a prepared archive. Raises ArchiveError."""
+    archived = [topic for topic in archived_topics(directory) if topic in partitions]
+    total = sum(part.records for part in await asyncio.to_thread(survey, directory) if part.topic in archived)
+    tally = Tally(total, progress)
+    producer = bulk_producer(bootstrap)
+    await producer.start()
+    try:
+        for topic in archived:
+            await _send_topic(producer, directory, topic, partitions[topic], tally)
+    finally:
+        await producer.stop()
+    return tally
+
+
+async def create_empty(bootstrap: str, partitions: Mapping[str, int], configs: Mapping[str, str] = KEEP_ALL) -> None:
+    """Create topics. Raises ArchiveError where one is there with other partitions, or with records in it."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         answer = await admin.create_topics(
-            [NewTopic(topic, count, 1, topic_configs=_KEEP_ALL) for topic, count in partitions.items()]
+            [NewTopic(topic, count, 1, topic_configs=dict(configs)) for topic, count in partitions.items()]
         )
     finally:
         await admin.close()
@@ -107,7 +116,7 @@ async def _refuse_records(bootstrap: str, partitions: Mapping[str, int]) -> None
         await consumer.stop()
 
 
-class _Tally:
+class Tally:
     """Counts for the report and the progress display."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
@@ -120,65 +129,30 @@ class _Tally:
             self._progress(self.records, self._total)
 
 
-class _Sender:
-    """Sends one partition in order and holds the broker's offsets against the archive's."""
-
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int, tally: _Tally) -> None:
-        self._producer, self._topic, self._partition, self._tally = producer, topic, partition, tally
-        self._batch: BatchBuilder = producer.create_batch()
-        self._next = 0
-        self._batch_base = 0
-        self._sent: asyncio.Future[None] | None = None
-
-    async def send_all(self, directory: Path) -> None:
-        """Send every archived record, with fillers in the gaps; returns when the broker has all of them."""
-        chunks = _chunks(read_records(directory, self._topic, self._partition))
-        while chunk := await asyncio.to_thread(next, chunks, None):
-            for record in chunk:
-                while self._next < record.offset:
-                    await self._add(filler(self._next, record.timestamp))
-                    self._tally.fillers += 1
-                await self._add(record)
-            self._tally.add(len(chunk))
-        await self._flush()
-        await self._await_sent()
-
-    async def _add(self, record: ArchivedRecord) -> None:
-        fields = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
-        if self._batch.append(**fields, headers=list(record.headers)) is None:
-            await self._flush()
-            self._batch.append(**fields, headers=list(record.headers))
-        self._next = record.offset + 1
-
-    async def _flush(self) -> None:
-        """Hand the batch over while the one before it travels; at most one is on its way."""
-        await self._await_sent()
-        if self._batch.record_count():
-            self._batch.close()
-            answer = await self._producer.send_batch(self._batch, self._topic, partition=self._partition)
-            self._sent = asyncio.ensure_future(self._check(answer, self._batch_base))
-        self._batch = self._producer.create_batch()
-        self._batch_base = self._next
-
-    async def _await_sent(self) -> None:
-        if self._sent is not None:
-            await self._sent
-            self._sent = None
-
-    async def _check(self, answer: asyncio.Future[Any], expected: int) -> None:
-        offset = (await answer).offset
-        if offset != expected:
-            raise ArchiveError(
-                f"{self._topic}/{self._partition}: the broker gave offset {offset} where the archive has {expected}: "
-                "something else writes to it"
-            )
+async def _send(lane: Lane, records: Iterator[list[ArchivedRecord]], tally: Tally) -> None:
+    """Send every archived record of a partition, with fillers in the gaps; returns when the broker has all of them."""
+    chunks = _chunks(records)
+    while chunk := await asyncio.to_thread(next, chunks, None):
+        for record in chunk:
+            while lane.end < record.offset:
+                await _add(lane, filler(lane.end, record.timestamp))
+                tally.fillers += 1
+            await _add(lane, record)
+        tally.add(len(chunk))
+    await lane.flush()
+    await lane.arrived()
 
 
-async def _send_topic(senders: list[_Sender], directory: Path) -> None:
+async def _add(lane: Lane, record: ArchivedRecord) -> None:
+    await lane.add(record.timestamp, record.key, record.value, record.headers)
+
+
+async def _send_topic(producer: AIOKafkaProducer, directory: Path, topic: str, count: int, tally: Tally) -> None:
     try:
         async with asyncio.TaskGroup() as sends:
-            for sender in senders:
-                sends.create_task(sender.send_all(directory))
+            for n in range(count):
+                lane = Lane(producer, topic, n, 0)
+                sends.create_task(_send(lane, read_records(directory, topic, n), tally))
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -12,15 +11,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from app.delivery.topics import FOR_EVER, partitions
-from app.embedded.archive import Archiver, restore
+from aiokafka.errors import KafkaError
+
+from agents.errors import Unavailable
+from app.delivery.topics import partitions
+from app.embedded.archive import Archiver
 from app.embedded.files import write_atomically
+from app.embedded.history import archive_dir
+from app.embedded.lasting import lasting
+from app.embedded.partition_log import archived_topics
 from app.embedded.ports import PortBook
 from app.embedded.process import EmbeddedError
+from app.embedded.putting_back import Documents, put_back
+from app.embedded.restore import create_empty
 from app.embedded.segment import ArchiveError
 from app.embedded.servers import EmbeddedServers
-from app.embedded.workers import Workers, pick_port, worker_child, worker_names
-from app.learning.specs import MODELS
+from app.embedded.settled import settled
+from app.embedded.workers import Workers, pick_port, process_environment, worker_child, worker_names
 from app.settings import Mongo, Settings
 from app.storage.mongo import MongoStore
 
@@ -28,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 60.0
 CLEAN: Final = "clean"
-"""A file that is there exactly while nothing outside the archive is ahead of it."""
+"""A file that is there exactly while nothing outside the archive is ahead of it; says whether documents are behind."""
 
 Tell = Callable[[str], None]
 
@@ -48,11 +55,6 @@ class Running(Protocol):
 
     async def watch(self) -> None:
         """Wait for what cannot be mended, and raise it."""
-
-
-def archive_dir(data_dir: Path) -> Path:
-    """Where the archive of a data directory lies."""
-    return data_dir / "archive"
 
 
 class EmbeddedMarquee:
@@ -80,7 +82,7 @@ class EmbeddedMarquee:
         self._archiving: asyncio.Task[None] | None = None
         self._workers: Workers | None = None
         self._stack = AsyncExitStack()
-        self._counts = {topic: count for topic, count in partitions(settings).items() if topic in FOR_EVER}
+        self._counts = {topic: count for topic, count in partitions(settings).items() if topic in lasting()}
 
     async def __aenter__(self) -> Self:
         """Servers, the archive put back, the archiver, then the worker. Raises EmbeddedError or ArchiveError."""
@@ -106,18 +108,27 @@ class EmbeddedMarquee:
         await first_failure(self.servers.watch(), self._workers.watch(), self._archiving)
 
     async def _put_back(self) -> None:
-        was_clean = self._clean_file.exists()
+        """Nothing that counts offsets outlives the broker: it is all made again, before anything reads or writes."""
+        directory = archive_dir(self.data_dir)
+        found = self._documents()
+        if archived_topics(directory) or (self.data_dir / "workers").exists():
+            if found is Documents.UNSURE:
+                self._tell("the last run did not end in order: everything is made again from the archive")
+            (name,) = worker_names(self._settings, 1)
+            environment = process_environment(name, self.data_dir, self._worker_environment(), self._config)
+            report = await put_back(self.data_dir, found, environment, self._tell)
+            if report.restored:
+                self._tell(f"{report.restored:,} events restored from the archive in {report.seconds:.1f} s")
+        else:
+            await create_empty(self.servers.broker.bootstrap, self._counts)
         self._clean_file.unlink(missing_ok=True)
-        store = MongoStore(Mongo(url=self.servers.mongo_url))
+
+    def _documents(self) -> Documents:
         try:
-            await forget_derived(self.data_dir, store, was_clean)
-        finally:
-            store.close()
-        if not was_clean and archive_dir(self.data_dir).exists():
-            self._tell("the last run did not end in order: everything is made again from the archive")
-        report = await restore(self.servers.broker.bootstrap, archive_dir(self.data_dir), self._counts)
-        if report.records:
-            self._tell(f"{report.records:,} events restored from the archive")
+            said = self._clean_file.read_text()
+        except FileNotFoundError:
+            return Documents.UNSURE
+        return Documents.COMPLETE if said == Documents.COMPLETE else Documents.BEHIND
 
     async def _archive(self) -> None:
         bootstrap = self.servers.broker.bootstrap
@@ -171,26 +182,23 @@ class EmbeddedMarquee:
         finally:
             self._archiving.cancel()
         if drained:
-            write_atomically(self._clean_file, b"")
+            write_atomically(self._clean_file, (await self._left()).encode())
+
+    async def _left(self) -> Documents:
+        """How the documents stand to an archive that is complete."""
+        store = MongoStore(Mongo(url=self.servers.mongo_url))
+        try:
+            done = await settled(self.servers.broker.bootstrap, self._settings, store)
+        except (KafkaError, TimeoutError, Unavailable) as error:
+            log.warning("cannot tell whether everything is done: %s", error)
+            done = False
+        finally:
+            store.close()
+        return Documents.COMPLETE if done else Documents.BEHIND
 
     @property
     def _clean_file(self) -> Path:
         return self.data_dir / "run" / CLEAN
-
-
-async def forget_derived(data_dir: Path, store: MongoStore, was_clean: bool) -> None:
-    """Forget what may be ahead of the archive, so that it is made again from the archived events.
-
-    Tables and models count offsets of a broker that has forgotten everything; they always go. Documents and the
-    connectors' cursors name only what the archive keeps, so that after a clean stop they stay.
-    """
-    for name in ("workers", "snapshots"):
-        shutil.rmtree(data_dir / name, ignore_errors=True)
-    for spec in MODELS:
-        await store.pointers.forget(spec.name)
-    if not was_clean:
-        await store.clear_projections()
-        shutil.rmtree(data_dir / "connectors", ignore_errors=True)
 
 
 async def first_failure(*waits: Any) -> None:

@@ -54,16 +54,23 @@ def worker_child(
     name: str, data_dir: Path, web_port: int, environment: Mapping[str, str], config: Path | None
 ) -> Child:
     """The process of one worker, with its log under the data directory."""
+    env = process_environment(name, data_dir, environment, config) | {"MARQUEE_WEB__PORT": str(web_port)}
+    return Child(name, COMMAND, data_dir.absolute(), env=env, stop_seconds=STOP_SECONDS)
+
+
+def process_environment(
+    name: str, data_dir: Path, environment: Mapping[str, str], config: Path | None
+) -> dict[str, str]:
+    """What a process that works under the name of a worker has in its environment."""
     env = {**os.environ, **environment}
     env |= {
         "MARQUEE_WORKER__ID": name,
-        "MARQUEE_WEB__PORT": str(web_port),
         "MARQUEE_STORAGE__DATA": str(data_dir.absolute()),
         "PYTHONUNBUFFERED": "1",
     }
     if config is not None:
         env["MARQUEE_CONFIG"] = str(config.absolute())
-    return Child(name, COMMAND, data_dir.absolute(), env=env, stop_seconds=STOP_SECONDS)
+    return env
 
 
 class KeptUp:

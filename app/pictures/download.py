@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from agents.errors import Unavailable
 from app.connectors.fetch import MAX_REDIRECTS, REDIRECTS, USER_AGENT, retry_after
 from app.connectors.guard import PrivateAddressError, allowed, authority, guarded_connector
 from app.pictures.robots import MOST_BYTES, Robots, refused_by_tag
@@ -48,17 +48,17 @@ class FailedError(Exception):
 
 
 class Downloader:
-    """Fetches pictures into a folder, many at once, few from one host."""
+    """Fetches pictures into temporary files, many at once, few from one host."""
 
     def __init__(
         self,
         fetch: Fetch,
-        folder: Path,
+        temporary: Callable[[], Path],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._fetch = fetch
-        self._folder = folder
+        self._temporary = temporary
         self._sleep = sleep
         self._jitter = jitter
         self._all = asyncio.Semaphore(fetch.concurrency)
@@ -88,7 +88,10 @@ class Downloader:
                 await session.close()
 
     async def download(self, url: str) -> Downloaded:
-        """The picture's bytes in a temporary file, which is the caller's. Raises RefusedError and FailedError."""
+        """The picture's bytes in a temporary file, which is the caller's.
+
+        Raises RefusedError and FailedError, and Unavailable where the disk does not take it.
+        """
         host = authority(url)
         async with self._host(host), self._all:
             for attempt in range(1, TRIES + 1):
@@ -170,22 +173,33 @@ class Downloader:
             raise RefusedError(f"{shown(url)}: {response.content_length} bytes, {self._fetch.max_bytes} are allowed")
 
     async def _save(self, url: str, response: aiohttp.ClientResponse) -> Downloaded:
-        digest, size = hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-            path = Path(file.name)
-            try:
+        digest, size, path = hashlib.sha256(), 0, self._temporary()
+        try:
+            with _disk():
+                file = path.open("wb")
+            with file:
                 async for chunk in response.content.iter_chunked(CHUNK):
                     size += len(chunk)
                     if size > self._fetch.max_bytes:
-                        raise RefusedError(
-                            f"{shown(url)}: more than the {self._fetch.max_bytes} bytes that are allowed"
-                        )
+                        raise RefusedError(f"{shown(url)}: more than the {self._fetch.max_bytes} bytes allowed")
                     digest.update(chunk)
-                    file.write(chunk)
-            except BaseException:
-                path.unlink(missing_ok=True)  # noqa: ASYNC240  a cancelled task must not wait for a thread here
-                raise
+                    with _disk():
+                        file.write(chunk)
+                with _disk():
+                    file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         return Downloaded(path, digest.hexdigest(), size)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What goes wrong here is this machine's fault and not the server's."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"the pictures' folder: {error}") from error
 
 
 def shown(url: str) -> str:

@@ -22,10 +22,13 @@ REVISIONS: Final = "revisions"
 PREDICTIONS: Final = "predictions"
 REVIEWS: Final = "reviews"
 SENTIMENTS: Final = "sentiments"
+CELEBRITIES: Final = "celebrities"
+IMAGES: Final = "images"
+FORGOTTEN: Final = "forgotten"
 SNAPSHOTS: Final = "snapshots"
 FORMER_SNAPSHOTS: Final = "former_snapshots"
 
-PROJECTIONS: Final = (FILMS, RATINGS, REVISIONS, PREDICTIONS, REVIEWS, SENTIMENTS)
+PROJECTIONS: Final = (FILMS, RATINGS, REVISIONS, PREDICTIONS, REVIEWS, SENTIMENTS, CELEBRITIES, IMAGES, FORGOTTEN)
 """What can be made again from the events."""
 
 INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
@@ -35,6 +38,15 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
     REVISIONS: ([("film_id", 1), ("offset", 1)],),
     REVIEWS: ([("film_id", 1), ("offset", 1)],),
     SENTIMENTS: ([("film_id", 1)],),
+    CELEBRITIES: ([("name_key", 1), ("celebrity_id", 1)], [("registered_at", 1), ("celebrity_id", 1)]),
+    IMAGES: (
+        [("celebrity_id", 1), ("item_id", 1)],
+        [("celebrity_id", 1), ("verdict", 1), ("item_id", 1)],
+        [("verdict", 1)],
+        [("clean", 1)],
+        [("claim.image_id", 1)],
+        [("claim.duplicate_of", 1)],
+    ),
     FORMER_SNAPSHOTS: ([("model", 1), ("applied_offset", 1)],),
 }
 """None is unique but `_id`: every identity that must not stand twice is the `_id` itself."""

@@ -90,7 +90,7 @@ class MemoryCollection:
         """Counts and sums by a field."""
         groups: dict[str, list[float]] = {}
         for document in self._matching(where):
-            groups.setdefault(document[by], []).append(document[of])
+            groups.setdefault(value_at(document, by), []).append(value_at(document, of))
         return sorted((name, len(values), sum(values)) for name, values in groups.items())
 
     async def count(self, where: Filter) -> int:

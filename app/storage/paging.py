@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from app.storage.documents import Collection, Document, Filter
+from schemas.ids import normalised_title
 
 T = TypeVar("T")
 
@@ -29,11 +30,13 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Sorted by a field of text or numbers, ties by film id in the same direction, films without a value last."""
+    """Sorted by a field of text or numbers, ties by the id in the same direction, documents without a value last."""
 
     field: str
     direction: int
     text: bool = False
+    id: str = "film_id"
+    """The field of the id."""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -41,7 +44,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
     order: str
     value: str | float | None
-    film_id: str
+    id: str
 
 
 def encode_cursor(position: msgspec.Struct) -> str:
@@ -56,6 +59,33 @@ def decode_cursor(cursor: str, kind: type[T]) -> T:
         return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=kind)
     except (msgspec.DecodeError, binascii.Error, ValueError) as error:
         raise BadQueryError("cursor: is none of those that a page gave as `next`") from error
+
+
+def order_of(sort: str, orders: Mapping[str, Order]) -> Order:
+    """The order that a word such as `year` or `-year` stands for; raises BadQueryError for others."""
+    order = orders.get(sort.removeprefix("-"))
+    if order is None:
+        raise BadQueryError(f"sort: {sort!r} is none of {', '.join(orders)}, or one of these with a minus in front")
+    return msgspec.structs.replace(order, direction=-order.direction) if sort.startswith("-") else order
+
+
+def position_of(cursor: str | None, sort: str) -> Position | None:
+    """The position in a cursor of this sort; raises BadQueryError for one of another."""
+    if cursor is None:
+        return None
+    position = decode_cursor(cursor, Position)
+    if position.order != sort:
+        raise BadQueryError(f"cursor: belongs to sort={position.order}, not to sort={sort}")
+    return position
+
+
+def words_filter(field: str, search: str | None) -> Filter | None:
+    """The filter of a search in normalised text; None where it holds no letter or digit, so that nothing can match."""
+    if search is None or not search.strip():
+        return {}
+    words = normalised_title(search).split()
+    # The words are letters and digits, so as regular expressions they stand for themselves.
+    return {"$and": [{field: {"$regex": word}} for word in words]} if words else None
 
 
 def checked_limit(limit: int) -> int:
@@ -73,7 +103,7 @@ async def rows_behind(
     # One simple range after the other: each can be answered from an index, their union often cannot.
     for stretch in _stretches(order, position):
         if len(rows) < limit:
-            sort = [(order.field, order.direction), ("film_id", order.direction)]
+            sort = [(order.field, order.direction), (order.id, order.direction)]
             rows += await collection.find({**where, **stretch}, sort, limit - len(rows))
     return rows
 
@@ -85,8 +115,8 @@ def _stretches(order: Order, position: Position | None) -> Iterator[dict[str, An
         yield {order.field: {"$gte": "" if order.text else _LEAST_NUMBER}}
         yield absent
     elif position.value is None:
-        yield {**absent, "film_id": {behind: position.film_id}}
+        yield {**absent, order.id: {behind: position.id}}
     else:
-        yield {order.field: position.value, "film_id": {behind: position.film_id}}
+        yield {order.field: position.value, order.id: {behind: position.id}}
         yield {order.field: {behind: position.value}}
         yield absent

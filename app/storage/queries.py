@@ -21,19 +21,20 @@ from app.storage.documents import (
     value_at,
 )
 from app.storage.paging import (
-    BadQueryError,
     Order,
     Page,
     Position,
     checked_limit,
     decode_cursor,
     encode_cursor,
+    order_of,
+    position_of,
     rows_behind,
+    words_filter,
 )
 from app.storage.projections import APPROVAL
 from app.storage.views import Counts, FilmRow, FilmView, HistoryPoint, Mood, RatingView, SourceSummary
 from schemas.entities import Prediction
-from schemas.ids import normalised_title
 
 ORDERS: Final = {
     "title": Order("title_key", 1, text=True),
@@ -64,10 +65,10 @@ class FilmQueries:
         self, search: str | None = None, sort: str = "title", limit: int = 50, cursor: str | None = None
     ) -> Page[FilmRow]:
         """Films whose title holds every word of `search`, whatever case and accents, in a stable order."""
-        order = order_of(sort)
-        position = _position(cursor, sort)
+        order = order_of(sort, ORDERS)
+        position = position_of(cursor, sort)
         checked_limit(limit)
-        where = _search(search)
+        where = words_filter("title_key", search)
         if where is None:
             return Page([])
         rows = await rows_behind(self._documents[FILMS], order, position, where, limit + 1)
@@ -153,32 +154,6 @@ class FilmQueries:
             msgspec.convert({**said.get(name, {}), **rating}, HistoryPoint)
             for name, rating in zip(names, ratings, strict=True)
         ]
-
-
-def order_of(sort: str) -> Order:
-    """The order that a word such as `year` or `-year` stands for; raises BadQueryError for others."""
-    order = ORDERS.get(sort.removeprefix("-"))
-    if order is None:
-        raise BadQueryError(f"sort: {sort!r} is none of {', '.join(ORDERS)}, or one of these with a minus in front")
-    return msgspec.structs.replace(order, direction=-order.direction) if sort.startswith("-") else order
-
-
-def _position(cursor: str | None, sort: str) -> Position | None:
-    if cursor is None:
-        return None
-    position = decode_cursor(cursor, Position)
-    if position.order != sort:
-        raise BadQueryError(f"cursor: belongs to sort={position.order}, not to sort={sort}")
-    return position
-
-
-def _search(search: str | None) -> Filter | None:
-    """The filter of a search; None where it holds no letter or digit, so that no title can match."""
-    if search is None or not search.strip():
-        return {}
-    words = normalised_title(search).split()
-    # The words are letters and digits, so as regular expressions they stand for themselves.
-    return {"$and": [{"title_key": {"$regex": word}} for word in words]} if words else None
 
 
 def _row(document: Document) -> FilmRow:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.storage.documents import INDEXES, PROJECTIONS, Documents
+from app.storage.picture_queries import PictureQueries
+from app.storage.pictures import DocumentPictures
 from app.storage.pointers import SnapshotPointers
 from app.storage.projections import DocumentProjections
 from app.storage.queries import FilmQueries
@@ -15,6 +17,8 @@ class Store:
         self.documents = documents
         self.projections = DocumentProjections(documents)
         self.films = FilmQueries(documents)
+        self.pictures = DocumentPictures(documents)
+        self.people = PictureQueries(documents)
         self.pointers = SnapshotPointers(documents)
 
     async def ensure_indexes(self) -> None:

@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from app.observe import metrics
+from app.storage.picture_views import PeopleCounts
+from app.web.pages import person_url
 from app.web.probes import Readiness
 from app.web.pulse import StagePulse, by_stage
 from app.web.shapes import ModelView
@@ -27,10 +29,14 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 def notices(
-    readiness: Readiness, stages: dict[str, StagePulse], models: Iterable[ModelView], gate_stuck: bool
+    readiness: Readiness,
+    stages: dict[str, StagePulse],
+    models: Iterable[ModelView],
+    gate_stuck: bool,
+    people: PeopleCounts | None = None,
 ) -> list[Notice]:
     """Everything that is not as it should be."""
-    found = [*_of_checks(readiness), *_of_stages(stages), *_of_models(models)]
+    found = [*_of_checks(readiness), *_of_stages(stages), *_of_models(models), *_of_people(people)]
     if gate_stuck:
         found.append(Notice("bad", "No source event has been read for over a minute: the gate is stuck.", "/readyz"))
     return sorted(found, key=lambda notice: notice.level)
@@ -64,3 +70,10 @@ def _of_models(models: Iterable[ModelView]) -> Iterator[Notice]:
         labelled = model.counts.get("labels", 0) >= LABELS_NEEDED
         if labelled and ours is not None and baseline is not None and ours > baseline:
             yield Notice("bad", f"{model.name} errs more ({ours:.3f}) than the running mean ({baseline:.3f})", link)
+
+
+def _of_people(people: PeopleCounts | None) -> Iterator[Notice]:
+    if people is not None and people.conflicts:
+        claimed = "picture is" if people.conflicts == 1 else "pictures are"
+        link = f"{person_url(people.conflict_of)}?verdict=conflict" if people.conflict_of else None
+        yield Notice("warn", f"{people.conflicts} {claimed} claimed for two people: say whose", link)

@@ -9,12 +9,13 @@ import msgspec
 from aiohttp import web
 
 from app.web.problems import Problem
-from schemas.ids import FILM_ID_FORMS, is_film_id
+from schemas.ids import FILM_ID_FORMS, PERSON_ID_FORMS, is_celebrity_id, is_film_id
 
 T = TypeVar("T")
 
 MAX_BODY: Final = 1_000_000
 MAX_QUERY_TEXT: Final = 200
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 async def read_json(request: web.Request, kind: type[T]) -> T:
@@ -39,6 +40,21 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
         raise Problem(400, f"The body is not valid JSON: {error}.") from error
 
 
+async def read_fields(request: web.Request, kind: type[T]) -> T:
+    """The body as `kind`, sent by a program as JSON or by a page as a form. Raises Problem (400, 413, 415 or 422)."""
+    if request.content_type != FORM:
+        return await read_json(request, kind)
+    try:
+        # What a form leaves empty is as if it were not there.
+        given = {name: value for name, value in (await request.post()).items() if value}
+    except (ValueError, LookupError, web.RequestPayloadError) as error:
+        raise Problem(400, "The form cannot be read: send it in UTF-8 and as long as it says.") from error
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"{error}. {_wanted(kind)}") from error
+
+
 def _wanted(kind: type[Any]) -> str:
     fields = msgspec.structs.fields(kind)
     required = [field.encode_name for field in fields if field.required]
@@ -51,6 +67,14 @@ def film_id(request: web.Request) -> str:
     found = request.match_info["id"]
     if not is_film_id(found):
         raise Problem(404, f"This is no film's id: an id is one of {FILM_ID_FORMS}.")
+    return found
+
+
+def celebrity_id(request: web.Request) -> str:
+    """The person's id in the address. Raises Problem (404) where it is none."""
+    found = request.match_info["id"]
+    if not is_celebrity_id(found):
+        raise Problem(404, f"This is no person's id: an id is one of {PERSON_ID_FORMS}.")
     return found
 
 

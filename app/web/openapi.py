@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from app.web.guard import Handler
+from app.web.guard import SAFE_METHODS, Handler
 from app.web.problems import CONTENT_TYPE, ProblemDocument
 
 Json = dict[str, Any]
@@ -22,6 +22,7 @@ PROBLEMS: Final = {
     403: "The request comes from another site's page, or asks for another host's name.",
     404: "Unknown here.",
     408: "The body took too long.",
+    409: "Not as things stand; `detail` says what there is to do instead.",
     413: "The body is larger than 1 MB.",
     415: "Only JSON in UTF-8 is read.",
     422: "Readable JSON, but not what is asked for; `detail` names the field.",
@@ -124,6 +125,7 @@ def _operation(route: Route) -> Json:
     if route.body is not None:
         content = {"application/json": {"schema": _schema(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
+    if route.method not in SAFE_METHODS:
         operation["security"] = [{"token": []}, {}]
     problems = (*route.problems, *(BODY_PROBLEMS if route.body is not None else ()))
     for status in sorted({*problems, 403, 500}):
@@ -172,4 +174,4 @@ def release() -> str:
 
 def pattern(path: str) -> str:
     """The path as aiohttp matches it. A TMDB id holds a slash, which clients may or may not encode."""
-    return re.sub(r"^(/films/)\{id\}", r"\1{id:(?:tmdb:(?:movie|tv)/[0-9]+|[^/]+)}", path)
+    return re.sub(r"^/(films|celebrities)/\{id\}", r"/\1/{id:(?:tmdb:(?:movie|tv|person)/[0-9]+|[^/]+)}", path)

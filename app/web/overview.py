@@ -9,6 +9,7 @@ from aiohttp import web
 
 from agents.errors import Unavailable
 from app.storage.paging import Page
+from app.storage.picture_views import PeopleCounts
 from app.storage.views import Counts, FilmRow
 from app.web import charts, films, models, pages
 from app.web.attention import notices
@@ -24,11 +25,11 @@ async def dashboard(request: web.Request) -> web.Response:
     """The overview for people; it is drawn without what does not answer."""
     site = request.app[SITE]
     query = FilmQuery(search=None, sort="updated", limit=SHOWN_FILMS, cursor=None)
-    readiness, counts, views, page = await asyncio.gather(
-        site.probes.readiness(), _counts(site), _models(request), _films(request, query)
+    readiness, counts, people, views, page = await asyncio.gather(
+        site.probes.readiness(), _counts(site), _people(site), _models(request), _films(request, query)
     )
     stages = site.pulse.stages
-    attention = notices(readiness, stages, views, site.engine.gate_stuck)
+    attention = notices(readiness, stages, views, site.engine.gate_stuck, people)
     return pages.render(
         "overview.html",
         here="overview",
@@ -37,6 +38,7 @@ async def dashboard(request: web.Request) -> web.Response:
         version=release(),
         attention=attention,
         counts=counts,
+        people=people,
         tile=_error_tile(views),
         snapshot_age=min((v.snapshot_age_seconds for v in views if v.snapshot_age_seconds is not None), default=None),
         stages=stages,
@@ -52,6 +54,14 @@ async def dashboard(request: web.Request) -> web.Response:
 async def _counts(site: Site) -> Counts | None:
     try:
         counts: Counts = await site.worker.store.films.counts()
+    except Unavailable:
+        return None
+    return counts
+
+
+async def _people(site: Site) -> PeopleCounts | None:
+    try:
+        counts: PeopleCounts = await site.worker.store.people.counts()
     except Unavailable:
         return None
     return counts

@@ -149,8 +149,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": score, "ago": ago, "moment": moment, "film_url": film_url, "large": large,
-                            "when": when, "coded": coded}  # fmt: skip
+    environment.filters |= {"score": score, "ago": ago, "moment": moment, "film_url": film_url,
+                            "person_url": person_url, "large": large, "when": when, "coded": coded}  # fmt: skip
     return environment
 
 
@@ -193,3 +193,8 @@ def coded(text: str) -> Markup:
 def film_url(film_id: str) -> str:
     """The page of a film."""
     return f"/films/{quote(film_id, safe=':')}"
+
+
+def person_url(celebrity_id: str) -> str:
+    """The page of a person."""
+    return f"/celebrities/{quote(celebrity_id, safe=':')}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from app.delivery.producer import Outgoing
 from app.pushes import command, identity
 from app.web.bodies import read_json
 from app.web.problems import Problem, json_response, unavailable
@@ -35,19 +37,23 @@ async def push_celebrity(request: web.Request) -> web.Response:
 
 
 async def _accept(request: web.Request, pushed: PushFilm | PushCelebrity, path: str) -> web.Response:
-    """202 once the brokers have the command; 503 where they do not take it in time."""
     try:
         key = identity(pushed)
     except Rejected as error:
         raise Problem(422, f"{error}.") from error
+    event_id, record = command(pushed, key)
+    await deliver(request, [record])
+    return json_response(Accepted(id=key, event_id=event_id), 202, headers={"Location": path + quote(key, safe=":")})
+
+
+async def deliver(request: web.Request, records: Sequence[Outgoing]) -> None:
+    """Return once the brokers have the commands. Raises Problem (503) where they do not take them in time."""
     worker = request.app[SITE].worker
     if not worker.prepared:
         raise unavailable("Kafka is not reachable yet: push again in a moment.", 5)
-    event_id, record = command(pushed, key)
     try:
         async with asyncio.timeout(request.app[SITE].ack_seconds):
-            await worker.producer.send([record])
+            await worker.producer.send(records)
     except (TimeoutError, KafkaError) as error:
-        # It may yet arrive: pushing the same again is harmless, since the id is made from what is pushed.
+        # It may yet arrive: sending the same again is harmless, since the id is made from what is sent.
         raise unavailable("Kafka did not acknowledge in time: push the same again in a moment.", 5) from error
-    return json_response(Accepted(id=key, event_id=event_id), 202, headers={"Location": path + quote(key, safe=":")})

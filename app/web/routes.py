@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.web import events, films, models, overview, push, reference, shapes, status
+from app.storage.picture_queries import VERDICTS
+from app.storage.picture_views import CelebrityView
+from app.web import celebrities, events, films, images, models, overview, push, reference, rulings, shapes, status
 from app.web.openapi import Parameter, Route
+from app.web.people_shapes import CelebrityPage, Erasure, PicturePage, Resolution, Ruling, Settlement
 from app.web.probes import Readiness
 from app.web.push import Accepted
 from schemas.commands import PushCelebrity, PushFilm
@@ -20,6 +23,20 @@ FILM_ID: Final = Parameter(
     where="path",
     example="tt1375666",
 )
+PERSON_ID: Final = Parameter(
+    "id",
+    "The person's id: Q… (Wikidata), nm… (IMDb), tmdb:person/N or local:<uuid5>. A slash may be sent as %2F.",
+    TEXT,
+    where="path",
+    example="Q200534",
+)
+IMAGE_ID: Final = Parameter("image_id", "A picture of the person, by `item_id` or by `image_id`.", TEXT, where="path")
+DIGEST: Final = Parameter("sha256", "A picture's `sha256` (of the cleaned file) or `image_id`.", TEXT, where="path")
+NAMES: Final = Parameter("search", "Words that the name holds, whatever case and accents.", TEXT)
+PEOPLE_SORT: Final = Parameter(
+    "sort", "What to sort by; a minus in front turns it round.", {"type": "string", "enum": list(celebrities.SORTS)}
+)
+VERDICT: Final = Parameter("verdict", "Only pictures with this verdict.", {"type": "string", "enum": list(VERDICTS)})
 MODEL_NAME: Final = Parameter("name", "The model's name, as /models lists it.", TEXT, where="path")
 SEARCH: Final = Parameter("search", "Words that the title holds, whatever case and accents.", TEXT)
 SORT: Final = Parameter(
@@ -47,8 +64,31 @@ ROUTES: Final = (
           parameters=(FILM_ID, _limit(200, films.MOST_FILMS), CURSOR, ORDER), problems=(400, 404, 503)),
     Route("GET", "/films/{id}/similar", films.get_similar, "Show films like this one", "films", shapes.Neighbours,
           parameters=(FILM_ID, _limit(10, films.MOST_SIMILAR)), problems=(400, 404, 503)),
+    Route("GET", "/celebrities", celebrities.list_celebrities, "List people", "celebrities", CelebrityPage,
+          also=(HTML,), problems=(400, 503),
+          parameters=(NAMES, PEOPLE_SORT, _limit(celebrities.DEFAULT_LIMIT, celebrities.MOST_PEOPLE), CURSOR)),
     Route("POST", "/celebrities", push.push_celebrity, "Push a celebrity", "celebrities", Accepted, status=202,
           body=PushCelebrity),
+    Route("GET", "/celebrities/{id}", celebrities.get_celebrity, "Show a person", "celebrities", CelebrityView,
+          also=(HTML,), parameters=(PERSON_ID,), problems=(404, 503)),
+    Route("DELETE", "/celebrities/{id}", rulings.forget_celebrity, "Erase a person", "celebrities", Accepted,
+          status=202, parameters=(PERSON_ID,), problems=(401, 404, 503)),
+    Route("POST", "/celebrities/{id}/forget", rulings.forget_by_form, "Erase a person (forms)", "celebrities",
+          Accepted, status=202, parameters=(PERSON_ID,), problems=(401, 404, 503)),
+    Route("GET", "/celebrities/{id}/erasure", celebrities.get_erasure, "Show what is left of a person",
+          "celebrities", Erasure, parameters=(PERSON_ID,), problems=(404, 503)),
+    Route("GET", "/celebrities/{id}/images", celebrities.get_celebrity_images, "List a person's pictures",
+          "celebrities", PicturePage, parameters=(PERSON_ID, VERDICT, _limit(celebrities.DEFAULT_LIMIT,
+          celebrities.MOST_PICTURES), CURSOR), problems=(400, 404, 503)),
+    Route("POST", "/celebrities/{id}/images/{image_id}/ruling", rulings.rule_on_image, "Keep or reject a picture",
+          "celebrities", Accepted, status=202, body=Ruling, parameters=(PERSON_ID, IMAGE_ID), problems=(404, 409)),
+    Route("POST", "/celebrities/{id}/images/{image_id}/resolve", rulings.resolve_conflict, "Say whose a picture is",
+          "celebrities", Settlement, status=202, body=Resolution, parameters=(PERSON_ID, IMAGE_ID),
+          problems=(404, 409)),
+    Route("GET", "/images/{sha256}", images.get_image, "Get a cleaned picture", "celebrities", "image/jpeg",
+          parameters=(DIGEST,), problems=(404, 503)),
+    Route("GET", "/images/{sha256}/thumbnail", images.get_thumbnail, "Get a small copy of a picture", "celebrities",
+          "image/jpeg", parameters=(DIGEST,), problems=(404, 503)),
     Route("GET", "/models", models.list_models, "List models", "models", shapes.Models, also=(HTML,), problems=(503,)),
     Route("GET", "/models/{name}", models.get_model, "Show a model", "models", shapes.ModelView, also=(HTML,),
           parameters=(MODEL_NAME,), problems=(404, 503)),

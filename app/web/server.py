@@ -7,6 +7,7 @@ import os
 import socket
 import warnings
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -17,12 +18,14 @@ from yarl import URL
 
 from agents.errors import MustStopError
 from app.faust_app import ANY_PORT
+from app.pictures.files import PictureFiles
 from app.storage.views import FilmRow
 from app.topology import FACTS
 from app.web.application import make_application
 from app.web.bus import Bus
 from app.web.champion import Champions
 from app.web.engine import Engine
+from app.web.erasure import StoredTrace, Trace
 from app.web.guard import check_exposure, is_loopback
 from app.web.parts import WorkerParts
 from app.web.probes import KafkaPing, Ping, Probes, mlflow_ping
@@ -70,7 +73,9 @@ class WebService(Service):  # type: ignore[misc]
         lookups = Lookups(worker, engine, self._client)
         similar = Similar(worker.store.films, partial(_local_facts, lookups))
         champions = Champions(worker.settings.mlflow.tracking_uri, self._client)
-        return Site(worker, engine, probes, lookups, Bus(), pulse, similar, champions)
+        files = PictureFiles(Path(worker.settings.storage.images))
+        traces: list[Trace] = [StoredTrace(worker.store.people, files)]
+        return Site(worker, engine, probes, lookups, Bus(), pulse, similar, champions, files, traces)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -9,9 +9,11 @@ from typing import Final
 
 from aiohttp import web
 
+from app.pictures.files import PictureFiles
 from app.web.bus import Bus
 from app.web.champion import Champions
 from app.web.engine import Engine
+from app.web.erasure import Trace
 from app.web.parts import WorkerParts
 from app.web.probes import Probes
 from app.web.pulse import Pulse
@@ -31,6 +33,8 @@ class Site:
     pulse: Pulse
     similar: Similar
     champions: Champions
+    files: PictureFiles
+    traces: list[Trace]
     ack_seconds: float = 5.0
     keep_alive: float = 15.0
     now: Callable[[], float] = time.time

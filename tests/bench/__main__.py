@@ -26,8 +26,10 @@ PARTS: Final = {
     "rebuild": "ratings a second from the archive back to tables and model",
     "memory": "resident memory over a long run",
     "micro": "microseconds of each step in memory",
+    "pictures": "which copies of photos are found, and what hashing and cleaning cost",
+    "claims": "look-ups of near duplicates among up to a million pictures",
 }
-NEEDS_NO_SERVERS: Final = {"micro"}
+NEEDS_NO_SERVERS: Final = {"micro", "pictures", "claims"}
 IS_EMBEDDED: Final = {"rebuild"}
 """An archive is only ever put back on the embedded broker."""
 
@@ -63,6 +65,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of the pipeline part (default 3; quick 1)")
     parser.add_argument("--partitions", default="1,4", help="partitions of the keyed topics, with commas (default 1,4)")
     parser.add_argument("--only", default="", metavar="TEXT", help="of the pipeline, what has this in its name")
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="further photos for the part `pictures`")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="sample the worker's CPU and write what costs it")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write logs and data there and leave them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -79,6 +82,7 @@ def _options(arguments: argparse.Namespace, folder: Path) -> Options:
         only=arguments.only.lower(),
         quick=quick,
         profile=arguments.profile.absolute() if arguments.profile else None,
+        photos=arguments.photos,
         scratch=folder,
     )
 

@@ -17,7 +17,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from agents.clean import clean_rating
 from app.delivery.guard import Reader, outgoing
 from app.delivery.producer import Outgoing
-from app.delivery.raw import Raw, of_faust
+from app.delivery.raw import Raw, of_aiokafka
 from app.delivery.table import PartitionRows, Section
 from schemas.catalogue import decode, encode
 from schemas.entities import FilmTally, SeenRating
@@ -52,7 +52,7 @@ class Steps:
     def steps(self) -> dict[str, Callable[[], float]]:
         """By what each step is called."""
         return {
-            "Faust message to raw record": self.raw,
+            "fetched record to raw record": self.raw,
             "decode a rating (JSON alone)": self.decode,
             "read a rating (checks, envelope, decode)": self.read,
             "read a training record": self.read_training,
@@ -68,13 +68,9 @@ class Steps:
         }
 
     def raw(self) -> float:
-        """`of_faust`."""
-        fields = ("topic", "partition", "offset", "key", "value", "headers")
-        found = [
-            SimpleNamespace(timestamp=raw.timestamp / 1000, **{f: getattr(raw, f) for f in fields})
-            for raw in self._raws
-        ]
-        return _timed_over(found, of_faust)
+        """`of_aiokafka`."""
+        found = [SimpleNamespace(**raw._asdict()) for raw in self._raws]
+        return _timed_over(found, of_aiokafka)
 
     def decode(self) -> float:
         """`schemas.catalogue.decode`."""

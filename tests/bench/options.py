@@ -10,7 +10,7 @@ from tests.bench.data import Ratings
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes of a run; `profile` is where the worker's samples go, which makes its figures slower."""
+    """Sizes of a run; `profile` is where the worker's samples go, which makes its figures slower; `photos` holds further ones."""
 
     ratings: Ratings
     events: int
@@ -19,4 +19,5 @@ class Options:
     only: str
     quick: bool
     profile: Path | None
+    photos: Path | None
     scratch: Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.connectors import content
+from app.connectors import session
 from app.connectors.fetch import retry_after
 from app.connectors.guard import is_public
 from app.delivery.producer import Outgoing
@@ -21,7 +21,7 @@ ROWS = 3000
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test need not sit through."""
-    monkeypatch.setattr(content, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(session, "FIRST_WAIT", 0.01)
 
 
 @pytest.fixture

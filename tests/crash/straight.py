@@ -75,7 +75,7 @@ class StraightRun:
 
 
 def _lessons(spec: ModelSpec, max_value: int) -> Lessons:
-    return Lessons(spec, spec.new(), -1, Reader((spec.reads,), 1, max_value * 2, placed=False))
+    return Lessons(spec, spec.new(), -1, Reader(spec.types, 1, max_value * 2, placed=False))
 
 
 def by_origin(training: Sequence[Raw]) -> dict[tuple[int, int], bytes]:

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from tenacity import RetryCallState, stop_after_attempt, wait_none
 
 from app.delivery.contiguity import KafkaLogReader
-from app.delivery.producer import Outgoing, Producer
+from app.delivery.producer import Producer
 from app.embedded.broker import Broker
 from app.embedded.ports import free_port
 
@@ -29,7 +29,7 @@ async def topic(tansu: Broker) -> str:
     producer = Producer([tansu.bootstrap], {name: 2})
     await producer.start()
     for start in (0, 100, 200):
-        rows = [Outgoing(name, b"k", b"%d" % n, [("ce_id", b"%d" % n)]) for n in range(start, start + 100)]
+        rows = [(b"k", b"%d" % n, [("ce_id", b"%d" % n)]) for n in range(start, start + 100)]
         await producer._deliver(name, 1, rows)
     await producer.stop()
     return name

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from faust.events import Event
-from faust.types.tuples import ConsumerMessage
+from faust.types import TP
 
+from app.delivery.raw import Raw
 from app.delivery.stream import Batch
+from app.delivery.stretch import Stretch
 
 
 class Line:
@@ -28,11 +29,11 @@ class Line:
         """Put events into every reader's queue, as the conductor does."""
         now = self.app.consumer_generation_id if generation is None else generation
         for offset in offsets:
-            # Faust's own fetcher holds on to the last message that it delivered.
-            self.last = message = ConsumerMessage("x", 0, offset, 0.0, 0, [], b"k", b"v", None, generation_id=now)
-            message.incref(len(self.streams))
+            records = [Raw("x", 0, offset, 0, b"k", b"v", [])]
+            stretch = Stretch(TP("x", 0), records, now, len(self.streams))
+            self.app.consumer._lanes[stretch.tp].append(stretch)
             for stream in self.streams:
-                stream.channel.queue.put_nowait(Event(self.app, b"k", b"v", [], message))
+                stream.channel.queue.put_nowait(stretch)
 
     def revoke(self) -> None:
         """What a rebalance does to the queues."""
@@ -42,12 +43,13 @@ class Line:
     @property
     def in_hand(self) -> list[int]:
         """Offsets that a rebalance has to wait for."""
-        return sorted(message.offset for message in self.app.consumer._unacked_messages)
+        return sorted(stretch.records[0].offset for stretch in self.app.consumer._unacked_messages)
 
     @property
-    def acked(self) -> list[int]:
-        """Offsets that may be committed."""
-        return sorted(offset for offsets in self.app.consumer._acked.values() for offset in offsets)
+    def committable(self) -> int | None:
+        """The offset that may be committed."""
+        offset: int | None = self.app.consumer._reached.get(TP("x", 0))
+        return offset
 
 
 class Stage:
@@ -70,7 +72,7 @@ class Stage:
 
 
 def _offsets(batch: Batch) -> list[int]:
-    return [event.message.offset for event in batch.events]
+    return [record.offset for record in batch.records]
 
 
 async def _turns() -> None:
@@ -91,7 +93,7 @@ async def at_work(*stages: Stage) -> AsyncIterator[None]:
                 await task
 
 
-async def test_a_batch_is_what_waits_and_no_more_than_its_size(offline: Any) -> None:
+async def test_a_batch_is_what_waits_and_ends_where_its_size_is_reached(offline: Any) -> None:
     line = Line(offline, 1)
     stage = Stage(line.streams[0], size=3)
     line.deliver(0, 1, 2, 3, 4)
@@ -99,7 +101,7 @@ async def test_a_batch_is_what_waits_and_no_more_than_its_size(offline: Any) -> 
         await stage.settle(True)
         await stage.settle(True)
     assert stage.batches == [[0, 1, 2], [3, 4]]
-    assert line.acked == [0, 1, 2, 3, 4]
+    assert line.committable == 5
 
 
 async def test_a_batch_is_acknowledged_only_when_its_effects_are_durable(offline: Any) -> None:
@@ -108,10 +110,10 @@ async def test_a_batch_is_acknowledged_only_when_its_effects_are_durable(offline
     line.deliver(0, 1)
     async with at_work(stage):
         assert line.in_hand == [0, 1]
-        assert line.acked == []
+        assert line.committable is None
         await stage.settle(True)
         assert line.in_hand == []
-        assert line.acked == [0, 1]
+        assert line.committable == 2
 
 
 async def test_an_abandoned_batch_is_not_acknowledged_and_holds_nothing_up(offline: Any) -> None:
@@ -122,7 +124,7 @@ async def test_an_abandoned_batch_is_not_acknowledged_and_holds_nothing_up(offli
         await stage.settle(False)
         line.revoke()
         assert line.in_hand == []
-        assert line.acked == []
+        assert line.committable is None
 
 
 async def test_a_stage_that_begins_what_another_has_done_is_waited_for(offline: Any) -> None:
@@ -136,18 +138,20 @@ async def test_a_stage_that_begins_what_another_has_done_is_waited_for(offline: 
             assert line.in_hand == [0, 1]
             await slow.settle(True)
             assert line.in_hand == []
-            assert line.acked == [0, 1]
+            assert line.committable == 2
 
 
 async def test_an_event_from_before_a_rebalance_is_left_out(offline: Any) -> None:
     line = Line(offline, 1)
     stage = Stage(line.streams[0])
     line.deliver(0, generation=offline.consumer_generation_id - 1)
+    # The seek after the rebalance.
+    offline.consumer._forget()
     line.deliver(1)
     async with at_work(stage):
         assert stage.batches == [[1]]
         await stage.settle(True)
-    assert line.acked == [1]
+    assert line.committable == 2
 
 
 async def test_two_stages_of_a_topic_must_both_be_done(offline: Any) -> None:
@@ -156,9 +160,9 @@ async def test_two_stages_of_a_topic_must_both_be_done(offline: Any) -> None:
     line.deliver(0, 1)
     async with at_work(fast, slow):
         await fast.settle(True)
-        assert line.acked == []
+        assert line.committable is None
         await slow.settle(True)
-        assert line.acked == [0, 1]
+        assert line.committable == 2
 
 
 async def test_a_rebalance_waits_for_a_stage_that_has_begun_though_another_gave_up(offline: Any) -> None:
@@ -180,4 +184,16 @@ async def test_a_rebalance_does_not_wait_for_a_stage_that_has_not_begun(offline:
         await fast.settle(done)
         line.revoke()
         assert line.in_hand == []
-        assert line.acked == []
+        assert line.committable is None
+
+
+async def test_nothing_is_committed_over_an_abandoned_batch(offline: Any) -> None:
+    line = Line(offline, 1)
+    stage = Stage(line.streams[0], size=1)
+    line.deliver(0, 1, 2)
+    async with at_work(stage):
+        await stage.settle(True)
+        await stage.settle(False)
+        await stage.settle(True)
+        assert line.in_hand == []
+        assert line.committable == 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import random
+from operator import mul
 
 import pytest
 
@@ -16,14 +19,14 @@ def test_shrunk_means_follow_their_formula_in_the_order_of_their_names() -> None
     expected = [(30.0 + k * 6.0) / (4 + k) for k in STRENGTHS]
     expected += [(30.0 + k * 6.6) / (4 + k) for k in STRENGTHS]
     expected += [(28.0 + k * 6.6) / (4 + k) for k in STRENGTHS]
-    assert shrunk_means(EVIDENCE) == pytest.approx(expected)
-    assert SHRUNK[0] == "global_1"
-    assert SHRUNK[-1] == "adjusted_20"
+    assert shrunk_means(EVIDENCE) == pytest.approx([*expected, 7.5, 6.0])
+    assert (SHRUNK[0], SHRUNK[14]) == ("global_1", "adjusted_20")
+    assert SHRUNK[15:] == ("running_mean", "global_mean")
 
 
 def test_a_film_without_ratings_is_worth_its_priors() -> None:
     unrated = Evidence(0, 0.0, 0.0, 6.0, 6.6, 6.6)
-    assert shrunk_means(unrated) == pytest.approx([6.0] * 5 + [6.6] * 10)
+    assert shrunk_means(unrated) == pytest.approx([6.0] * 5 + [6.6] * 10 + [6.0] * 2)
 
 
 @pytest.mark.parametrize(("n", "expected"), [(0, 0), (5, 0), (6, 1), (30, 1), (31, 2)])
@@ -31,31 +34,96 @@ def test_a_film_warms_up_in_three_stages(n: int, expected: int) -> None:
     assert stage(n) == expected
 
 
-def test_weights_are_exponential_in_the_squared_errors() -> None:
-    mixture = ExpertMixture(rate=0.01, further_experts=1)
-    before = mixture.weights[2]
-    errors = [0.0, 2.0] + [1.0] * 14
-    mixture.learn(40, errors, blended_error=1.0)
-    after = mixture.weights[2]
-    for place, error in enumerate(errors):
-        assert after[place] / after[0] == pytest.approx(before[place] / before[0] * math.exp(-0.01 * error * error))
+def _mixture_that_saw(lessons: int, errors: list[float], n: int = 40) -> ExpertMixture:
+    mixture = ExpertMixture(further_experts=1)
+    for _ in range(lessons):
+        total = sum(map(mul, mixture.weights[stage(n)], errors))
+        mixture.learn(n, errors, blended_error=total / mixture.sums[stage(n)])
+    return mixture
+
+
+def test_weights_are_polynomial_in_the_regrets() -> None:
+    mixture = ExpertMixture(further_experts=1)
+    starts = mixture.weights[2]
+    mixture.learn(40, [0.0, 2.0] + [1.0] * 16, blended_error=1.0)
+    share = [weight / start for weight, start in zip(mixture.weights[2], starts, strict=True)]
+    # Gains of 1, -1 and 0, whose spread began at a quarter; the lead is half a spread.
+    assert share[0] == pytest.approx((1 + 0.5 * math.sqrt(1.25)) / 1.25)
+    assert share[1] == 0.0
+    assert share[2:] == pytest.approx([0.5 / math.sqrt(0.25)] * 16)
 
 
 def test_only_the_stage_of_the_label_learns() -> None:
-    mixture = ExpertMixture(rate=0.01, further_experts=1)
+    mixture = ExpertMixture(further_experts=1)
     cold = list(mixture.weights[0])
-    mixture.learn(40, [3.0] + [0.0] * 15, blended_error=1.0)
+    mixture.learn(40, [3.0] + [0.0] * 17, blended_error=1.0)
     assert mixture.weights[0] == cold
+    assert mixture.weights[2] != cold
+
+
+@pytest.mark.parametrize("size", [0.2, 1.0, 8.0])
+def test_the_best_expert_is_found_soon_however_large_the_errors_are(size: float) -> None:
+    mixture = _mixture_that_saw(200, [size] * 7 + [0.0] + [size] * 10)
+    assert mixture.blend(40, [0.0] * 7 + [1.0] + [0.0] * 10) > 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_average_loses_little_to_the_best_expert_whatever_comes(seed: int) -> None:
+    chance = random.Random(seed)
+    mixture = ExpertMixture(further_experts=1)
+    spoilt = chance.sample(range(18), 17)
+    own, single = 0.0, [0.0] * 18
+    for lesson in range(4000):
+        # The experts' bias changes sides, so that each of them looks best for a while.
+        errors = [chance.gauss(0.0, 0.6)] * 18
+        for place in spoilt:
+            errors[place] += 0.5 * math.sin(lesson / 300 + place)
+        blended = mixture.blend(40, errors)
+        own += blended * blended
+        single = [total + error * error for total, error in zip(single, errors, strict=True)]
+        mixture.learn(40, errors, blended)
+    assert own <= 1.05 * min(single)
 
 
 def test_an_expert_who_was_wrong_for_long_can_come_back() -> None:
-    mixture = ExpertMixture(rate=0.01, further_experts=1)
+    bad, good = [5.0] + [0.0] * 17, [0.0] + [5.0] * 17
+    mixture = _mixture_that_saw(5000, bad)
+    assert mixture.weights[2][0] == 0.0
     for _ in range(5000):
-        mixture.learn(40, [5.0] + [0.0] * 15, blended_error=1.0)
-    assert mixture.logs[2][0] == -12.0
-    for _ in range(200):
-        mixture.learn(40, [0.0] + [5.0] * 15, blended_error=1.0)
-    assert mixture.blend(40, [9.0] + [1.0] * 15) > 8.9
+        mixture.learn(40, good, mixture.blend(40, good))
+    assert mixture.blend(40, [9.0] + [1.0] * 17) > 8.9
+
+
+def test_when_every_expert_has_lost_the_head_starts_decide() -> None:
+    mixture = ExpertMixture(further_experts=1)
+    mixture.learn(40, [3.0] * 18, blended_error=1.0)
+    assert mixture.blend(40, [2.0] * 18) == pytest.approx(2.0)
+
+
+def test_single_ratings_count_until_a_stage_has_enough_labels() -> None:
+    mixture = ExpertMixture(further_experts=1)
+    before = mixture.blend(40, [1.0] + [0.0] * 17)
+    mixture.preview(40, [0.0] + [1.0] * 17, 0.5)
+    assert mixture.blend(40, [1.0] + [0.0] * 17) > before
+    for _ in range(1000):
+        assert mixture.wants_preview(40)
+        mixture.learn(40, [0.0] * 18, 0.0)
+    assert not mixture.wants_preview(40)
+    assert mixture.wants_preview(30)
+
+
+def test_what_was_kept_of_a_mixture_goes_on_alike() -> None:
+    chance = random.Random(1)
+    mixture, other = ExpertMixture(further_experts=1), ExpertMixture(further_experts=1)
+    lessons = [([chance.gauss(0.0, 1.0) for _ in range(18)], chance.gauss(0.0, 1.0)) for _ in range(1300)]
+    for errors, blended in lessons[:1237]:
+        mixture.learn(40, errors, blended)
+    other.restore(copy.deepcopy(mixture.state()))
+    for errors, blended in lessons[1237:]:
+        assert other.blend(40, errors) == mixture.blend(40, errors)
+        mixture.learn(40, errors, blended)
+        other.learn(40, errors, blended)
+    assert other.state() == mixture.state()
 
 
 def test_predictions_stay_on_the_scale() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agents.errors import Unavailable
 from app.pictures.download import Downloader, FailedError, RefusedError, shown
 from app.pictures.robots import refused_by_tag
 from app.settings import Fetch
@@ -106,6 +109,10 @@ async def bad_web() -> AsyncIterator[tuple[BadWeb, TestServer]]:
     await server.close()
 
 
+def temporary(folder: Path) -> Path:
+    return folder / f"{uuid.uuid4()}.part"
+
+
 @asynccontextmanager
 async def downloading(folder: Path, server: TestServer | None = None, **keys: object) -> AsyncIterator[Downloader]:
     allow = (f"{server.host}:{server.port}",) if server is not None else ()
@@ -115,7 +122,7 @@ async def downloading(folder: Path, server: TestServer | None = None, **keys: ob
         pauses.append(seconds)
 
     fetch = Fetch(allow=allow, **({"seconds": 5.0, "max_bytes": 50_000} | keys))
-    async with Downloader(fetch, folder, sleep=sleep, jitter=lambda: 0.0) as downloader:
+    async with Downloader(fetch, partial(temporary, folder), sleep=sleep, jitter=lambda: 0.0) as downloader:
         downloader.pauses = pauses
         yield downloader
 
@@ -231,6 +238,13 @@ async def test_one_host_is_asked_for_few_pictures_at_once(bad_web, tmp_path):
     async with downloading(tmp_path, server, per_host=3) as downloader:
         await asyncio.gather(*(downloader.download(str(server.make_url(f"/good?{n}"))) for n in range(20)))
     assert 1 < site.busiest <= 3
+
+
+async def test_a_disk_that_takes_nothing_is_not_the_servers_fault(bad_web, tmp_path):
+    _, server = bad_web
+    async with downloading(tmp_path / "not-there", server) as downloader:
+        with pytest.raises(Unavailable, match="the pictures' folder"):
+            await downloader.download(str(server.make_url("/good")))
 
 
 def test_a_tag_for_another_robot_is_not_for_marquee():

@@ -8,8 +8,10 @@ from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
 from app.storage.memory import MemoryStore
 from app.topology import Ports, film_topology
-from schemas.commands import ControlModel
+from schemas.commands import ControlModel, PushCelebrity
 from schemas.events import RatingObserved
+from schemas.pictures import ForgetCelebrity, ImageFound, RuleImage
+from tests.stories.pictures import FakePictures
 
 
 class Story:
@@ -20,7 +22,11 @@ class Story:
         self.log = MemoryLog(partitions, clock=lambda: self.now)
         self.store = MemoryStore()
         self.orders: list[ControlModel] = []
-        topology = film_topology(Ports(self.store.projections, self))
+        self.pictures = FakePictures()
+        ports = Ports(
+            self.store.projections, self, people=self.store.pictures, pictures=self.pictures, files=self.pictures
+        )
+        topology = film_topology(ports)
         self.runner = MemoryRunner(topology, MODELS, self.log)
 
     async def obey(self, order: ControlModel) -> None:
@@ -30,6 +36,28 @@ class Story:
         base = {"source": "ml", "best": 5.0, "worst": 0.5} | fields
         self.runner.push(RatingObserved(film_id=film, source_record_id=record, value=value, **base))  # type: ignore[arg-type]
         await self.runner.settle()
+
+    async def find(self, person: str, *urls: str, source: str = "commons") -> None:
+        for url in urls:
+            self.runner.push(ImageFound(celebrity_id=person, source=source, url=url))
+        await self.runner.settle()
+
+    async def celebrity(self, name: str, wikidata: str) -> None:
+        self.runner.push(PushCelebrity(name=name, wikidata=wikidata))
+        await self.runner.settle()
+
+    async def rule(self, item: str, person: str, decision: str, note: str = "") -> None:
+        self.runner.push(RuleImage(item_id=item, celebrity_id=person, decision=decision, note=note))  # type: ignore[arg-type]
+        await self.runner.settle()
+
+    async def forget(self, person: str) -> None:
+        self.runner.push(ForgetCelebrity(celebrity_id=person))
+        await self.runner.settle()
+
+    async def verdicts(self, person: str) -> dict[str, str]:
+        """The verdict of each address of a person."""
+        page = await self.store.people.images(person, None, 1000, None)
+        return {item.url: item.verdict for item in page.items}
 
 
 @pytest.fixture

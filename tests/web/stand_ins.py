@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.delivery.producer import Outgoing, partition_of
 from app.delivery.table import PartitionRows
 from app.delivery.topics import partitions
 from app.faust_app import ANY_PORT
-from app.settings import Settings, Web
+from app.settings import Settings, Storage, Web
 from app.storage.memory import MemoryStore
 from app.topology import film_topology
 from app.web.probes import Ping, Probes
@@ -183,8 +184,10 @@ def owned_tables(actives: Iterable[TP]) -> dict[str, list[int]]:
     return found
 
 
-def make_worker(**web: Any) -> FakeWorker:
-    return FakeWorker(Settings(web=Web(**{"port": 0, **web})))
+def make_worker(images: Path | None = None, **web: Any) -> FakeWorker:
+    """A worker whose pictures, if it has any, lie in `images`."""
+    storage = Storage(images=str(images)) if images else Storage()
+    return FakeWorker(Settings(web=Web(**{"port": 0, **web}), storage=storage))
 
 
 def service_of(worker: FakeWorker, token: str = "", **answers: bool) -> WebService:

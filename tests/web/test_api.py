@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,16 +12,24 @@ from yarl import URL
 
 from app.web.application import make_application
 from app.web.routes import ROUTES
+from tests.storage.picture_events import TILDA, item, sha
 from tests.web.conftest import Running, Start
+from tests.web.gallery import fill_gallery
 from tests.web.stand_ins import fill, make_worker
 
-BODIES = {"/films": {"title": "Inception"}, "/celebrities": {"name": "Tilda Swinton"}}
+BODIES: dict[str, dict[str, Any]] = {
+    "/films": {"title": "Inception"},
+    "/celebrities": {"name": "Tilda Swinton"},
+    "/celebrities/{id}/images/{image_id}/ruling": {"decision": "keep"},
+    "/celebrities/{id}/images/{image_id}/resolve": {"belongs_to": "both"},
+}
 
 
 @pytest.fixture
-async def stocked(start: Start) -> Running:
+async def stocked(start: Start, tmp_path: Path) -> Running:
     """A service with something behind every route."""
-    worker = make_worker()
+    worker = make_worker(tmp_path)
+    await fill_gallery(worker.store, tmp_path)
     await fill(worker.store, "tt1375666", "Inception", [8.0] * 12)
     await worker.store.pointers.advance("future-rating", 5, "ab" * 32, {"metrics": {"mae": 1.0}, "created_at": 1.0})
     running = await start(worker)
@@ -49,7 +58,8 @@ async def test_every_route_of_the_contract_is_described(stocked: Running) -> Non
     assert described_routes >= {
         "POST /films", "POST /celebrities", "GET /films", "GET /films/{id}", "GET /films/{id}/prediction",
         "GET /films/{id}/history", "GET /films/{id}/similar", "GET /models", "GET /models/{name}", "GET /livez",
-        "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
+        "GET /celebrities", "GET /celebrities/{id}", "GET /celebrities/{id}/images", "GET /images/{sha256}",
+        "GET /images/{sha256}/thumbnail", "DELETE /celebrities/{id}", "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
     }  # fmt: skip
 
 
@@ -65,7 +75,9 @@ async def test_no_route_is_served_that_is_not_described(stocked: Running) -> Non
 async def test_every_described_route_answers_as_described(stocked: Running, route: Any) -> None:
     document = await described(stocked)
     operation = document["paths"][route.path][route.method.lower()]
-    path = route.path.replace("{id}", "tt1375666").replace("{name}", "future-rating")
+    named = {"name": "future-rating", "sha256": sha(0, "cleaned"), "image_id": item(4)}
+    named["id"] = TILDA if "celebrities" in route.path else "tt1375666"
+    path = route.path.format(**named)
     body = BODIES.get(route.path) if route.method == "POST" else None
     async with stocked.client.request(route.method, stocked.url + path, json=body) as response:
         assert str(response.status) in operation["responses"]

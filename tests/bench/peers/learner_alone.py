@@ -43,7 +43,7 @@ async def run(bootstrap: str, group: str, directory: str) -> None:
         Path(directory), NoPointers(), learning.snapshot_lessons, learning.snapshot_seconds, learning.keep_snapshots
     )
     spec = rating_model()
-    reader = Reader((spec.reads,), 1, settings.delivery.max_value * 2, placed=False)
+    reader = Reader(spec.types, 1, settings.delivery.max_value * 2, placed=False)
     ended = asyncio.get_running_loop().create_future()
 
     async def crash(error: BaseException) -> None:

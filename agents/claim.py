@@ -1,0 +1,197 @@
+"""Decide in one total order whether a fetched picture is new, a copy of one that is there, or claimed for two."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from agents.claims import ClaimIndex, Claims, ClaimsRevision, Copy, Rows
+from agents.messages import Message
+from schemas.base import Record, Rejected
+from schemas.entities import Claim, ClaimedItem
+from schemas.ids import PERSON_ID_FORMS, is_celebrity_id
+from schemas.pictures import (
+    Decision,
+    ForgetCelebrity,
+    ImageAccepted,
+    ImageFetched,
+    ImageRejected,
+    ImageWithdrawn,
+    PersonForgotten,
+    RuleImage,
+)
+
+REASON_LENGTH: Final = 2000
+_FORGOTTEN: Final = (
+    "the picture was claimed for a person who has been forgotten since; rule that it be kept if it is good"
+)
+
+
+async def claim(
+    message: Message[ImageFetched | RuleImage | ForgetCelebrity],
+    items: Rows[ClaimedItem],
+    images: Rows[Claim],
+    revisions: Rows[ClaimsRevision],
+    index: ClaimIndex,
+) -> AsyncIterator[Record]:
+    """ImageAccepted for a new picture, ImageRejected for a copy or a conflict; rulings and erasures in the same order.
+
+    Safe to repeat: an item that was decided on answers what was decided, with the `order` that it had. `index` is a
+    cache that follows the rows. A picture that is given up leaves its claim to whoever comes next: what was refused as
+    its copy before stays refused, until a ruling or the same picture at another address.
+    Raises Rejected for a malformed person's id, and for a ruling on an item that was never fetched.
+    """
+    data = message.data
+    if not is_celebrity_id(data.celebrity_id):
+        raise Rejected(f"celebrity_id: {data.celebrity_id!r} is none of the known forms: {PERSON_ID_FORMS}")
+    claims = await Claims(items, images, revisions, index, message.offset + 1).opened()
+    match data:
+        case ImageFetched():
+            yield _fetched(data, claims)
+        case RuleImage():
+            yield _ruled(data, claims)
+        case ForgetCelebrity():
+            # What others' rows say of the person goes with them.
+            for event in _forgotten(data.celebrity_id, claims):
+                yield event
+
+
+class Held(NamedTuple):
+    """An item and whose it is said to be."""
+
+    celebrity_id: str
+    item_id: str
+
+
+def settled(owners: Sequence[Held], others: Sequence[Held], note: str = "") -> list[RuleImage]:
+    """The rulings that end a conflict: `owners` keep the picture, `others` lose it.
+
+    Both sides among the owners is "it shows both"; the owners come first, so that the picture is never nobody's.
+    """
+    decided: list[tuple[Held, Decision]] = [
+        *((held, "keep") for held in owners),
+        *((held, "reject") for held in others),
+    ]
+    return [RuleImage(item_id=h.item_id, celebrity_id=h.celebrity_id, decision=d, note=note) for h, d in decided]
+
+
+def _fetched(fetched: ImageFetched, claims: Claims) -> Record:
+    item = claims.item(fetched.celebrity_id, fetched.item_id)
+    if item is None:
+        item = _judged(fetched, claims.copy_of(fetched), claims.order)
+        claims.put(item)
+        if item.verdict == "accepted":
+            claims.take(fetched)
+    return _answer(item)
+
+
+def _judged(fetched: ImageFetched, copy: Copy | None, order: int) -> ClaimedItem:
+    if copy is None:
+        return ClaimedItem(fetched=fetched, verdict="accepted", order=order)
+    is_own = copy.celebrity_id == fetched.celebrity_id
+    return ClaimedItem(
+        fetched=fetched,
+        verdict="duplicate" if is_own else "conflict",
+        order=order,
+        duplicate_of=copy.image_id,
+        conflict_with=None if is_own else copy.celebrity_id,
+        distance=copy.distance,
+        reason=_reason(fetched, copy, is_own),
+    )
+
+
+def _reason(fetched: ImageFetched, copy: Copy, is_own: bool) -> str:
+    if copy.image_id == fetched.image_id:
+        likeness = "the same bytes as a picture"
+    else:
+        likeness = f"a copy of picture {copy.image_id[:12]} ({copy.distance} of 256 bits differ)"
+    return f"{likeness} that is claimed " + ("already" if is_own else f"for {copy.celebrity_id}")
+
+
+def _ruled(ruling: RuleImage, claims: Claims) -> Record:
+    item = claims.item(ruling.celebrity_id, ruling.item_id)
+    if item is None or item.fetched.celebrity_id != ruling.celebrity_id:
+        raise Rejected(
+            f"item_id: no fetched picture {ruling.item_id!r} of {ruling.celebrity_id} is known, so there is nothing to "
+            f"rule on; `marquee celebrity {ruling.celebrity_id} --rejected` lists what can be overruled"
+        )
+    if ruling.decision == "keep":
+        item = ClaimedItem(
+            fetched=item.fetched, verdict="accepted", order=claims.order, reason=_by_hand("kept", ruling.note)
+        )
+        claims.put(item)
+        claims.take(item.fetched)
+        return _answer(item)
+    if item.verdict == "accepted":
+        claims.free(item.fetched)
+    reason = _by_hand("ruled out", ruling.note)
+    item = msgspec.structs.replace(item, verdict="withdrawn", order=claims.order, reason=reason)
+    claims.put(item)
+    return _answer(item)
+
+
+def _by_hand(decision: str, note: str) -> str:
+    return f"{decision} by hand{': ' if note else ''}{note}"[:REASON_LENGTH]
+
+
+def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:
+    for item in claims.items_naming(celebrity_id):
+        if item.fetched.celebrity_id == celebrity_id:
+            if item.verdict == "accepted":
+                claims.free(item.fetched)
+            claims.erase(item)
+            continue
+        reason = item.reason if item.verdict == "withdrawn" else _FORGOTTEN
+        nameless = msgspec.structs.replace(
+            item, order=claims.order, duplicate_of=None, conflict_with=None, reason=reason
+        )
+        claims.put(nameless)
+        yield _answer(nameless)
+    yield PersonForgotten(celebrity_id=celebrity_id, order=claims.order)
+
+
+def _answer(item: ClaimedItem) -> Record:
+    """The event that says what was decided on an item."""
+    fetched = item.fetched
+    if item.verdict == "accepted":
+        return ImageAccepted(
+            **_common(item),
+            image_id=fetched.image_id,
+            width=fetched.width,
+            height=fetched.height,
+            format=fetched.format,
+            phash64=fetched.phash64,
+            # Only a ruling gives a reason for keeping a picture.
+            ruled=bool(item.reason),
+            context_url=fetched.context_url,
+            licence=fetched.licence,
+        )
+    if item.verdict == "withdrawn" and item.distance is None:
+        return ImageWithdrawn(**_common(item), image_id=fetched.image_id, reason=item.reason)
+    return ImageRejected(
+        **_common(item),
+        stage="claim",
+        # What was never accepted was refused once, and now by hand.
+        verdict="rejected" if item.verdict == "withdrawn" else item.verdict,
+        reason=item.reason,
+        image_id=fetched.image_id,
+        duplicate_of=item.duplicate_of,
+        conflict_with=item.conflict_with,
+        distance=item.distance,
+        width=fetched.width,
+        height=fetched.height,
+        phash64=fetched.phash64,
+    )
+
+
+def _common(item: ClaimedItem) -> dict[str, Any]:
+    fetched = item.fetched
+    return {
+        "item_id": fetched.item_id,
+        "celebrity_id": fetched.celebrity_id,
+        "source": fetched.source,
+        "url": fetched.url,
+        "order": item.order,
+    }

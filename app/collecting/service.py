@@ -1,0 +1,93 @@
+"""Keeps the scheduler of a worker going: which connectors there are, which of them are this worker's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mode import Service
+
+from agents.errors import Unavailable
+from app.collecting.board import TableBoard
+from app.collecting.collector import Collector
+from app.collecting.runs import Carrier, Sink, film_target, person_target
+from app.connectors.base import FilmTarget, PersonTarget
+from app.connectors.config import ConnectorConfig
+from app.connectors.fetch import Fetcher
+from app.connectors.known import configured_films, configured_people
+from app.connectors.registry import KINDS, config_of
+from app.delivery.table import PartitionRows
+from app.settings import ConfigError, Settings
+from app.storage.followed import followed
+from app.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+KNOWN_AT_MOST = 10_000
+"""Films or people that a run without targets is about."""
+
+
+class CollectorService(Service):  # type: ignore[misc]
+    """Runs the connectors of the configuration whose partitions are assigned to this worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        sink: Sink,
+        owned: Callable[[], set[int]],
+        rows: Callable[[int], PartitionRows],
+        environ: Mapping[str, str] = os.environ,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._store = store
+        self._fetcher = Fetcher.of(settings)
+        carrier = Carrier(sink, self._fetcher, settings.data_dir, self._everyone, environ)
+        board = TableBoard(settings.topics.partitions, owned, rows)
+        self.collector = Collector(usable_connectors(settings), board, sink, carrier)
+
+    async def on_start(self) -> None:
+        """Open the sessions that runs share."""
+        await self._fetcher.__aenter__()
+        self._ticking = asyncio.create_task(self.collector.run())
+
+    async def on_stop(self) -> None:
+        """Leave what runs to the next owner, who goes on from its cursor."""
+        self._ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._ticking
+        await self._fetcher.__aexit__()
+
+    async def _everyone(self) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
+        """All that is followed: what the configuration names, and what was pushed besides."""
+        films = {film.film_id: film for film in configured_films(self._settings)}
+        people = {person.celebrity_id: person for person in configured_people(self._settings)}
+        try:
+            named_films, named_people = await followed(self._store.documents, KNOWN_AT_MOST)
+            films |= {target.id: film_target(target) for target in named_films}
+            people |= {target.id: person_target(target) for target in named_people}
+        except Unavailable as error:
+            log.warning("only what the configuration names is collected, since the store cannot say more: %s", error)
+        return tuple(films.values()), tuple(people.values())
+
+
+def usable_connectors(settings: Settings) -> dict[str, ConnectorConfig]:
+    """The connectors whose configuration is whole; the others are logged, and left out until they are mended."""
+    found = {}
+    for name, table in settings.connectors.items():
+        try:
+            found[name] = config_of(name, table)
+        except ConfigError as error:
+            log.error("connector %s is left out: %s", name, error)
+    return found
+
+
+def asked_on_registration(settings: Settings, about: str) -> tuple[str, ...]:
+    """The connectors that can be asked about one new film or person."""
+    return tuple(name for name, config in usable_connectors(settings).items() if KINDS[config.kind].about in (about,))

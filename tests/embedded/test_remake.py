@@ -1,0 +1,283 @@
+"""What is made from an archive is what there was: topics, tables, marks, models and documents."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.delivery.contiguity import KafkaLogReader
+from app.embedded.broker import Broker
+from app.embedded.compact import TRAINING_SOURCES
+from app.embedded.ends import group_less_consumer, look
+from app.embedded.history import archive_dir
+from app.embedded.lasting import lasting
+from app.embedded.ports import PortBook
+from app.embedded.process import EmbeddedError
+from app.embedded.putting_back import Documents, RemakeReport, put_back
+from app.embedded.rebuild import changelog_counts
+from app.embedded.servers import start_server
+from app.embedded.workers import process_environment
+from app.faust_app import make_faust_app
+from app.learning.snapshots import SnapshotKeeper
+from app.learning.specs import MODELS
+from app.runner import make_tables
+from app.settings import Broker as BrokerSettings
+from app.settings import Mongo, Settings, Storage, Topics
+from app.storage.documents import PROJECTIONS
+from app.storage.mongo import MongoStore
+from app.topology import Kind, film_topology
+from tests.embedded.lives import leave_archive, lived
+from tests.stories.conftest import Story
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(300)]
+
+PARTITIONS: Final = 3
+EVENTS: Final = 900
+Rows = dict[bytes, bytes]
+
+
+class Made:
+    """A data directory with its archive, an empty broker and a database."""
+
+    def __init__(self, data_dir: Path, broker: Broker, mongo: str) -> None:
+        self.data_dir = data_dir
+        self.bootstrap = broker.bootstrap
+        self.settings = Settings(
+            broker=BrokerSettings(url=broker.url, embedded=True),
+            mongo=Mongo(url=mongo),
+            storage=Storage(data=str(data_dir)),
+            topics=Topics(partitions=PARTITIONS),
+        )
+        self.environment = process_environment(
+            "worker-1",
+            data_dir,
+            {
+                "MARQUEE_BROKER__URL": broker.url,
+                "MARQUEE_BROKER__EMBEDDED": "true",
+                "MARQUEE_MONGO__URL": mongo,
+                "MARQUEE_TOPICS__PARTITIONS": str(PARTITIONS),
+            },
+            None,
+        )
+        self.told: list[str] = []
+
+    async def again(self, documents: Documents = Documents.UNSURE) -> RemakeReport:
+        """Make everything from the archive."""
+        return await put_back(self.data_dir, documents, self.environment, self.told.append)
+
+    def tables(self) -> dict[str, dict[int, Rows]]:
+        """The rows of every table, read as a worker would."""
+
+        class Never:
+            async def prepare(self) -> None: ...
+            def give_up(self) -> None: ...
+            async def close(self) -> None: ...
+
+        made = make_tables(make_faust_app(self.settings, Never()), film_topology(), Any, self.settings)  # type: ignore[arg-type]
+        found: dict[str, dict[int, Rows]] = {}
+        for name, table in made.items():
+            data = table.table.data
+            for partition in range(table.table.partitions or 0):
+                rows = dict(data._db_for_partition(partition).items())
+                rows.pop(data.offset_key, None)
+                found.setdefault(name, {})[partition] = rows
+            data._dbs.clear()
+        return found
+
+    async def ends(self, counts: dict[str, int]) -> dict[tuple[str, int], int]:
+        """Where the topics end on the broker."""
+        consumer = group_less_consumer(self.bootstrap)
+        await consumer.start()
+        try:
+            places = {TopicPartition(topic, n): 0 for topic, count in counts.items() for n in range(count)}
+            return {(tp.topic, tp.partition): seen.end for tp, seen in (await look(consumer, places, 30.0)).items()}
+        finally:
+            await consumer.stop()
+
+    async def topics(self, counts: dict[str, int]) -> dict[str, list[list[Any]]]:
+        """Every record of some topics, without what differs between two brokers."""
+        reader = KafkaLogReader([self.bootstrap])
+        found: dict[str, list[list[Any]]] = {topic: [[] for _ in range(count)] for topic, count in counts.items()}
+        for (topic, partition), end in (await self.ends(counts)).items():
+            raws = await reader.read(topic, partition, 0, end) if end else ()
+            found[topic][partition] = [(raw.key, raw.value, raw.headers) for raw in raws]
+        return found
+
+    async def committed(self, counts: dict[str, int]) -> dict[tuple[str, int], int]:
+        """What the worker's consumer group begins behind."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=self.settings.worker.app, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
+            consumer.assign(places)
+            return {tuple(place): await consumer.committed(place) or 0 for place in places}
+        finally:
+            await consumer.stop()
+
+    async def models(self) -> dict[str, tuple[bytes, int]]:
+        """State and applied offset of the newest snapshots."""
+        store = MongoStore(self.settings.mongo)
+        try:
+            keeper = SnapshotKeeper(self.settings.snapshot_dir, store.pointers, 1, 1.0, 5)
+            found = {spec.name: await keeper.newest(spec.name, spec.load) for spec in MODELS}
+            return {name: (kept[0].to_bytes(), kept[1]) for name, kept in found.items() if kept is not None}
+        finally:
+            store.close()
+
+    async def documents(self) -> dict[str, list[dict[str, Any]]]:
+        """All documents."""
+        store = MongoStore(self.settings.mongo)
+        try:
+            return {name: _sorted(await store.documents[name].find({})) for name in PROJECTIONS}
+        finally:
+            store.close()
+
+
+def _sorted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(documents, key=lambda document: str(document["_id"]))
+
+
+@asynccontextmanager
+async def empty_broker(directory: Path) -> AsyncIterator[Broker]:
+    """A broker of its own: what is made is made under the topics' real names."""
+    broker = await start_server(Broker, directory, PortBook(directory / "ports.json"), Broker.name)
+    try:
+        yield broker
+    finally:
+        await broker.child.stop()
+
+
+def rows_of(story: Story) -> dict[str, dict[int, Rows]]:
+    """The tables of a life in memory."""
+    counts = {name: layout for name, (_, layout) in film_topology().tables.items()}
+    return {
+        name: {n: story.runner.tables[name].stored.get(n, {}) for n in range(1 if layout == "single" else PARTITIONS)}
+        for name, layout in counts.items()
+    }
+
+
+def topics_of(story: Story, topics: list[str]) -> dict[str, list[list[Any]]]:
+    """The topics of a life in memory."""
+    return {t: [[(r.key, r.value, r.headers) for r in lane] for lane in story.log.topics[t]] for t in topics}
+
+
+def derived(story: Story) -> list[str]:
+    """The topics that no archive has."""
+    return [topic for topic in story.log.topics if topic not in lasting()]
+
+
+async def test_everything_comes_out_as_it_was_when_it_lived(tmp_path: Path, mongo: str) -> None:
+    story = await lived(1, EVENTS)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        report = await made.again()
+        assert report.restored == sum(len(story.log.records(topic)) for topic in lasting())
+        assert made.tables() == rows_of(story)
+        counts = story.log.counts
+        names = derived(story)
+        assert await made.topics({t: counts[t] for t in names}) == topics_of(story, names)
+        ends = {(t, n): len(story.log.topics[t][n]) for t in counts for n in range(counts[t])}
+        assert await made.ends(counts) == ends
+        worked = {stage.topic: counts[stage.topic] for stage in film_topology().stages if stage.kind is not Kind.LEARN}
+        assert await made.committed(worked) == {place: end for place, end in ends.items() if place[0] in worked}
+        models = {name: (lessons.learner.to_bytes(), lessons.applied) for name, lessons in story.runner.models.items()}
+        assert await made.models() == models
+        documents = {name: await story.store.documents[name].find({}) for name in PROJECTIONS}
+        assert await made.documents() == {name: _sorted(found) for name, found in documents.items()}
+        await _changelogs_agree(made)
+
+
+async def _changelogs_agree(made: Made) -> None:
+    """A worker that has to take the changelogs' word gets the same rows."""
+    counts = changelog_counts(made.settings, film_topology())
+    tables = made.tables()
+    for topic, lanes in (await made.topics(counts)).items():
+        name = topic.removeprefix(f"{made.settings.worker.app}-").removesuffix("-changelog")
+        for partition, lane in enumerate(lanes):
+            assert {key: value for key, value, _ in lane} == tables[name][partition], (name, partition)
+
+
+async def test_documents_that_are_complete_stay_untouched(tmp_path: Path, mongo: str) -> None:
+    story = await lived(2, 200)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again(Documents.COMPLETE)
+        assert made.tables() == rows_of(story)
+        assert not any((await made.documents()).values())
+
+
+async def test_what_the_archive_lost_of_derived_topics_is_made_once_more(tmp_path: Path, mongo: str) -> None:
+    story = await lived(3, EVENTS)
+    lost = {"training-ratings": 200, "film-submissions": 10, "dead-letters": 5}
+    leave_archive(story, archive_dir(tmp_path / "d"), keep=lambda raw: raw.offset < lost.get(raw.topic, 10**9))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        report = await made.again()
+        counts = {topic: story.log.counts[topic] for topic in lost}
+        found = await made.topics(counts)
+        assert found["training-ratings"][0][:200] == topics_of(story, ["training-ratings"])["training-ratings"][0][:200]
+        assert sorted(_origins(found["training-ratings"])) == sorted(
+            _origins(topics_of(story, list(lost))["training-ratings"])
+        )
+        letters = [json.loads(value)["id"] for _, value, _ in found["dead-letters"][0]]
+        assert sorted(letters) == sorted({raw.key.decode() for raw in story.log.records("dead-letters") if raw.key})
+        # The model is made of what is archived; the worker learns the rest.
+        assert report.lessons["future-rating"] == 200
+        assert (await made.committed({"training-ratings": 1}))["training-ratings", 0] == 200
+
+
+def _origins(lanes: list[list[Any]]) -> list[tuple[int, int]]:
+    values = [json.loads(value) for lane in lanes for _, value, _ in lane]
+    return [(value["partition"], value["offset"]) for value in values]
+
+
+async def test_an_archive_of_sources_alone_is_enough(tmp_path: Path, mongo: str) -> None:
+    story = await lived(4, 400)
+    sources = [topic for topic in lasting() if topic not in TRAINING_SOURCES and topic != "film-submissions"]
+    leave_archive(story, archive_dir(tmp_path / "d"), sources)
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        ends = await made.ends({"training-ratings": 1, "ratings": PARTITIONS})
+        assert ends["training-ratings", 0] == len(story.log.records("training-ratings"))
+        assert [ends["ratings", n] for n in range(PARTITIONS)] == [len(lane) for lane in story.log.topics["ratings"]]
+
+
+@pytest.mark.parametrize("seconds", [2.0, 4.0, 6.0])
+async def test_killed_in_the_middle_and_begun_again_it_comes_out_the_same(
+    tmp_path: Path, mongo: str, seconds: float
+) -> None:
+    story = await lived(5, EVENTS)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "first") as broker:
+        cut = asyncio.create_task(Made(tmp_path / "d", broker, mongo).again())
+        await asyncio.wait([cut], timeout=seconds)
+        cut.cancel()
+        await asyncio.gather(cut, return_exceptions=True)
+    async with empty_broker(tmp_path / "second") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        assert made.tables() == rows_of(story)
+        documents = {name: await story.store.documents[name].find({}) for name in PROJECTIONS}
+        assert await made.documents() == {name: _sorted(found) for name, found in documents.items()}
+
+
+async def test_a_broker_that_is_not_empty_is_refused_with_the_reason(tmp_path: Path, mongo: str) -> None:
+    story = await lived(6, 50)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        with pytest.raises(EmbeddedError, match="records already: nothing was restored"):
+            await made.again()

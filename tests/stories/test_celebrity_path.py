@@ -1,0 +1,110 @@
+"""People and their pictures through every stage, projection and model, without a broker or a network."""
+
+from __future__ import annotations
+
+import json
+
+from schemas.ids import item_id
+
+TILDA, KEANU = "Q200534", "Q43416"
+
+
+def photo(n: int, of: str = TILDA, version: str = "original") -> str:
+    return f"photo:{n}/of:{of}/{version}"
+
+
+async def test_pictures_of_a_celebrity_are_kept_once_each_and_learnt(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(1), photo(2), photo(2, version="q50"), photo(3))
+    assert await story.verdicts(TILDA) == {
+        photo(1): "kept",
+        photo(2): "kept",
+        photo(2, version="q50"): "duplicate",
+        photo(3): "kept",
+    }
+    person = await story.store.people.celebrity(TILDA)
+    assert (person.name, person.images) == ("Tilda Swinton", {"kept": 3, "duplicate": 1})
+    kept = [json.loads(raw.value) for raw in story.log.records("images-kept")]
+    assert {event["celebrity_id"] for event in kept} == {TILDA}
+    assert all(event["path"].startswith("clean/") and len(event["phash"]) == 16 for event in kept)
+    assert story.runner.models["faces"].learner.counts()["faces"] == 3
+
+
+async def test_what_cannot_be_used_is_rejected_with_its_reason_and_the_others_pass(story):
+    await story.find(TILDA, "missing", "hostile", photo(1), photo(2, of=""), photo(3))
+    page = await story.store.people.images(TILDA, None, 100, None)
+    said = {item.url: (item.verdict, item.reason) for item in page.items}
+    assert said["missing"] == ("failed", "missing: the server answered 404")
+    assert said["hostile"] == ("rejected", "looks like HTML")
+    assert said[photo(2, of="")][0] == "rejected"
+    assert "no face" in said[photo(2, of="")][1]
+    assert [said[photo(n)][0] for n in (1, 3)] == ["kept", "kept"]
+
+
+async def test_an_address_is_asked_for_once_and_again_only_if_it_failed(story):
+    await story.find(TILDA, photo(1), "missing")
+    await story.find(TILDA, photo(1), "missing", source="tmdb")
+    assert story.pictures.asked == [photo(1), "missing", "missing"]
+    assert await story.verdicts(TILDA) == {photo(1): "kept", "missing": "failed"}
+
+
+async def test_a_full_disk_is_waited_for(story):
+    story.pictures.away = 2
+    await story.find(TILDA, photo(1))
+    assert await story.verdicts(TILDA) == {photo(1): "kept"}
+
+
+async def test_another_persons_face_is_not_kept_among_a_persons_own(story):
+    await story.find(TILDA, photo(1), photo(2), photo(3))
+    await story.find(TILDA, photo(4, of=KEANU))
+    assert (await story.verdicts(TILDA))[photo(4, of=KEANU)] == "rejected"
+
+
+async def test_a_group_picture_is_kept_for_the_person_whose_centroid_is_near(story):
+    await story.find(TILDA, photo(1), photo(2))
+    await story.find(TILDA, photo(5, of=f"{KEANU}+{TILDA}"))
+    assert (await story.verdicts(TILDA))[photo(5, of=f"{KEANU}+{TILDA}")] == "kept"
+
+
+async def test_one_picture_of_two_people_is_a_conflict_that_a_ruling_resolves(story):
+    both = photo(7, of=f"{TILDA}+{KEANU}")
+    await story.find(TILDA, photo(1))
+    await story.find(KEANU, photo(2, of=KEANU))
+    await story.find(TILDA, both)
+    await story.find(KEANU, both)
+    assert (await story.verdicts(KEANU))[both] == "conflict"
+    conflict = next(i for i in (await story.store.people.images(KEANU, None, 9, None)).items if i.verdict == "conflict")
+    assert conflict.conflict_with == TILDA
+    await story.rule(item_id(KEANU, both), KEANU, "keep", "it is his")
+    await story.rule(item_id(TILDA, both), TILDA, "reject")
+    assert (await story.verdicts(KEANU))[both] == "kept"
+    assert (await story.verdicts(TILDA))[both] == "rejected"
+
+
+async def test_a_person_who_is_forgotten_leaves_nothing_and_others_keep_theirs(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(1), photo(2), "missing")
+    await story.find(KEANU, photo(3, of=KEANU), photo(4, of=KEANU))
+    await story.forget(TILDA)
+    assert await story.verdicts(TILDA) == {}
+    assert await story.store.people.celebrity(TILDA) is None
+    assert await story.verdicts(KEANU) == {photo(3, of=KEANU): "kept", photo(4, of=KEANU): "kept"}
+    assert {area for area, _ in story.pictures.erased} == {"original", "clean", "thumbnail"}
+    rows = [key for name in ("claims", "faces") for rows in story.runner.tables[name].stored.values() for key in rows]
+    assert not any(item_id(TILDA, photo(n)).encode() in key for key in rows for n in (1, 2))
+    assert story.runner.models["faces"].learner.counts()["faces"] == 2
+
+
+async def test_a_person_nobody_pushed_is_registered_by_the_id_and_named_later(story):
+    await story.find(TILDA, photo(1))
+    assert (await story.store.people.celebrity(TILDA)).name is None
+    await story.celebrity("Tilda Swinton", TILDA)
+    assert (await story.store.people.celebrity(TILDA)).name == "Tilda Swinton"
+
+
+async def test_a_find_for_no_persons_id_is_a_dead_letter(story):
+    await story.find("Tilda", photo(1))
+    letters = [json.loads(raw.value) for raw in story.log.records("dead-letters")]
+    assert ["celebrity_id" in letter["error"] for letter in letters] == [True] * len(letters)
+    assert letters
+    assert story.pictures.asked == []
