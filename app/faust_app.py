@@ -8,6 +8,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from app.delivery.stream import BatchStream
+from app.delivery.stretch import MOST_FETCHED
 from app.delivery.table import BatchTable
 from app.delivery.transport import Transport
 from app.observe.logs import logging_config
@@ -49,6 +50,10 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     BootStrategy = WithoutFaustsWeb
     Settings = ProgramSettings
     worker: Lifecycle
+    patience = 0.0
+    """Seconds between two looks at `patient_topics`."""
+    patient_topics: frozenset[str] = frozenset()
+    """What only patient stages read."""
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
@@ -81,7 +86,7 @@ def make_faust_app(settings: Settings, worker: Lifecycle) -> MarqueeApp:
         # The guarantees rest on these, so `ProgramSettings` keeps the environment out.
         processing_guarantee="at_least_once",
         stream_wait_empty=True,
-        broker_max_poll_records=500,
+        broker_max_poll_records=MOST_FETCHED,
         stream_buffer_maxsize=4096,
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,

@@ -52,19 +52,20 @@ def command(
 
 
 async def push_configured(settings: Settings, sender: Sender, store: Store) -> int:
-    """Push the films of `marquee.toml` that are not known yet; how many there were.
+    """Push the films and people of `marquee.toml` that are not known yet; how many there were.
 
-    Where the store cannot say, all are pushed: a film that is pushed twice is registered once.
+    Where the store cannot say, all are pushed: what is pushed twice is registered once.
     """
-    pushed = [PushFilm(**msgspec.structs.asdict(film)) for film in settings.films]
-    by_id = {identity(film): film for film in pushed}
+    pushed: list[PushFilm | PushCelebrity] = [PushFilm(**msgspec.structs.asdict(film)) for film in settings.films]
+    pushed += [PushCelebrity(**msgspec.structs.asdict(person)) for person in settings.celebrities]
+    by_id = {identity(one): one for one in pushed}
     try:
-        known = await store.films.known(list(by_id))
+        known = await store.films.known(list(by_id)) | await store.people.known(list(by_id))
     except Unavailable as error:
-        log.info("pushing all configured films, since the store cannot say which are known: %s", error)
+        log.info("pushing all that is configured, since the store cannot say what is known: %s", error)
         known = set()
-    records = [command(film, key, derived_id(key, "configured"))[1] for key, film in by_id.items() if key not in known]
+    records = [command(one, key, derived_id(key, "configured"))[1] for key, one in by_id.items() if key not in known]
     if records:
         await sender.send(records)
-        log.info("%d of %d configured films are new", len(records), len(by_id))
+        log.info("%d of %d configured films and people are new", len(records), len(by_id))
     return len(records)

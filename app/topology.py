@@ -143,7 +143,7 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
         _decide("clean-reviews", (ReviewObserved,), clean_review, (ReviewCleaned, SubmitFilm), CLEANED_REVIEWS),
         Stage("learn-ratings", (RatingCleaned,), Kind.LEARN, emits=(RatingPredicted,)),
         Stage("learn-reviews", (ReviewCleaned,), Kind.LEARN, emits=(SentimentPredicted,)),
-        _decide("latest", (RatingPredicted,), keep_latest, (), PREDICTIONS),
+        Stage("latest", (RatingPredicted,), Kind.DECIDE, keep_latest, table=PREDICTIONS, patient=True),
     )
 
 

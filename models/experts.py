@@ -25,6 +25,7 @@ _HEAD_START: Final = (0.15, 0.4, 0.4, 0.15, 0.05)
 _OF_LIMITS: Final = (0.15, 0.05)
 _OF_FURTHER: Final = 0.4
 _LEAD: Final = 0.5
+_CURVE: Final = 0.125
 _FIRST_SPREAD: Final = 0.25
 _FADE_EVERY: Final = 128
 _FADE: Final = 0.975
@@ -89,8 +90,9 @@ MixtureState = tuple[list[list[float]], list[list[float]], list[list[float]], li
 class ExpertMixture:
     """Polynomially weighted average of experts, one set of weights a stage.
 
-    What an expert would have gained on the average, by the gradient of the squared error, is summed up; its
-    weight is its head start times that regret, in units of its own spread, where positive. This is ML-Poly of
+    What an expert would have gained on the average is summed up: the gradient of the squared error times how far
+    apart the two are, less a little of that distance squared, or late labels would make the weights swing. The
+    weight is the head start times this regret, in units of its own spread, where positive. This is ML-Poly of
     Gaillard, Stoltz and van Erven, "A second-order bound with excess losses" (2014), with two changes: a lead
     for all, and sums that fade over some 5,000 labels, so that an expert who was wrong for long can come back.
     ML-Poly's regret grows at most with the square root of the sum of squared gains, whatever the ratings are and
@@ -131,8 +133,7 @@ class ExpertMixture:
     def preview(self, n: int, errors: list[float], blended_error: float) -> None:
         """Trust the experts according to their errors on the very next rating, while labels are awaited.
 
-        A label is the mean of ratings, and the gradient of the squared error is linear in it: the expected gains
-        are those of the label, without its delay.
+        A label is the mean of ratings, and gains are linear in it: those expected are the label's, without its delay.
         """
         self._gain(stage(n), errors, blended_error)
 
@@ -145,8 +146,9 @@ class ExpertMixture:
         self._gain(now, errors, blended_error)
 
     def _gain(self, now: int, errors: list[float], blended_error: float) -> None:
-        square = blended_error * blended_error
-        gains = [square - blended_error * error for error in errors]
+        # (b - e) * (b - curve * (b - e)), multiplied out: b is the average's error, e an expert's.
+        square, slope = (1.0 - _CURVE) * blended_error * blended_error, (1.0 - 2.0 * _CURVE) * blended_error
+        gains = [square - error * (slope + _CURVE * error) for error in errors]
         self.regrets[now] = list(map(add, self.regrets[now], gains))
         self.spreads[now] = list(map(add, self.spreads[now], map(mul, gains, gains)))
         lessons = self.lessons[now] = self.lessons[now] + 1

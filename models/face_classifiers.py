@@ -45,7 +45,7 @@ class _RowClassifier(base.Classifier):
     """A row of numbers a label, in order of first lesson.
 
     `x` is a vector, or River's mapping of names to numbers, whose names are given places as they are learnt. One
-    classifier is fed with one of the two. Sums run along rows without BLAS, whose order of adding may change.
+    classifier is fed with one of the two. Products are einsum's: BLAS may add in another order with more threads.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class _RowClassifier(base.Classifier):
         raise NotImplementedError
 
     def _products(self, vector: Vector) -> Vector:
-        products: Vector = (self._matrix * vector).sum(axis=1)
+        products: Vector = np.einsum("ij,j->i", self._matrix, vector)
         return products
 
     def _row(self, label: Any) -> int:
@@ -172,7 +172,7 @@ class OneVsRestLogisticClassifier(_RowClassifier):
     def scores(self, vector: Vector) -> Vector:
         """How likely each label is, seen apart from the others; the intercepts are the scalars."""
         odds = self._products(vector * self.scale) + self._scalars
-        likely: Vector = 1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0)))
+        likely: Vector = 1.0 / (1.0 + np.exp(np.minimum(700.0, -odds)))
         return likely
 
     def predict_proba_one(self, x: Mapping[Any, Any] | Vector, **kwargs: Any) -> dict[Any, float]:

@@ -32,6 +32,8 @@ class FaceScores(msgspec.Struct, array_like=True):
     right_met: list[int] = msgspec.field(default_factory=lambda: [0] * len(NAMES))
     window: list[int] = []
     """The latest outcomes, a bit a name of NAMES."""
+    right_lately: list[int] = msgspec.field(default_factory=lambda: [0] * len(NAMES))
+    """Right answers within the window."""
     taken_for: dict[str, dict[str, int]] = {}
     totals: Totals = msgspec.field(default_factory=lambda: Totals(every=16))
 
@@ -43,7 +45,11 @@ class FaceScores(msgspec.Struct, array_like=True):
         for place, hit in enumerate(right):
             self.right[place] += hit
             self.right_met[place] += hit and met
-        self.window = [*self.window[1 - WINDOW :], sum(hit << place for place, hit in enumerate(right))]
+            self.right_lately[place] += hit
+        self.window.append(sum(hit << place for place, hit in enumerate(right)))
+        if len(self.window) > WINDOW:
+            oldest = self.window.pop(0)
+            self.right_lately = [hits - (oldest >> place & 1) for place, hits in enumerate(self.right_lately)]
         row = self.taken_for.setdefault(truth, {})
         answer = said[0] or UNKNOWN
         row[answer] = row.get(answer, 0) + 1
@@ -56,8 +62,7 @@ class FaceScores(msgspec.Struct, array_like=True):
         return "logistic" if logistic > centroid else "centroid"
 
     def _lately(self, name: str) -> int:
-        place = _OF[name]
-        return sum(outcome >> place & 1 for outcome in self.window)
+        return self.right_lately[_OF[name]]
 
     def accuracy(self) -> dict[str, float | None]:
         """Share of right answers by name."""

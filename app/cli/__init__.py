@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import click
 
-from app.cli import archive, config, connectors, demo, dlq, doctor, evaluate, flows, lookups, push, up
+from app.cli import (
+    archive,
+    celebrities,
+    config,
+    connectors,
+    demo,
+    dlq,
+    doctor,
+    evaluate,
+    flows,
+    identify,
+    lookups,
+    push,
+    up,
+)
 from app.cli.call import MarqueeGroup
 
 __all__ = ["main"]
@@ -15,5 +29,5 @@ def main() -> None:
     """Follows films on the open web as a stream of events, and predicts where their ratings go."""
 
 
-for part in (up, demo, push, lookups, connectors, evaluate, flows, dlq, archive, doctor, config):
+for part in (up, demo, push, lookups, celebrities, identify, connectors, evaluate, flows, dlq, archive, doctor, config):
     part.add_to(main)

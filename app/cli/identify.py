@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from app.cli.call import Call, CliError, command
 from app.cli.output import print_json, print_table
 from app.cli.web import post
-
-MOST_BYTES: Final = 100_000_000
 
 
 def add_to(main: click.Group) -> None:
@@ -23,7 +21,7 @@ def add_to(main: click.Group) -> None:
 def _identify(call: Call, file: Path) -> None:
     """Say who is on a picture."""
     settings = call.settings()
-    found = post(settings, "identify", body=_read(file))
+    found = post(settings, "identify", body=_read(file, settings.fetch.max_bytes))
     if call.as_json:
         print_json(found)
         return
@@ -31,14 +29,16 @@ def _identify(call: Call, file: Path) -> None:
     print_table(columns, [_row(face) for face in found["faces"]], "no face was found on this picture")
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, most: int) -> bytes:
     try:
         with file.open("rb") as opened:
-            data = opened.read(MOST_BYTES + 1)
+            data = opened.read(most + 1)
     except OSError as error:
         raise CliError(f"{file} cannot be read: {error.strerror}") from error
-    if not data or len(data) > MOST_BYTES:
-        raise CliError(f"{file} is empty" if not data else f"{file} is too large: more than {MOST_BYTES} bytes")
+    if not data:
+        raise CliError(f"{file} is empty: name a picture")
+    if len(data) > most:
+        raise CliError(f"{file} is too large: [fetch] max_bytes allows {most} bytes")
     return data
 
 

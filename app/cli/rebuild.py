@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from agents.messages import Message
@@ -14,7 +16,8 @@ from app.storage.mongo import MongoStore
 from app.topology import Kind, Ports, Stage, film_topology
 from schemas.base import Record, Rejected
 
-BATCH: Final = 2000
+BATCH: Final = 20_000
+"""Events that are written together: the latest state of a film is then written once for many of them."""
 
 
 class _NoDesk:
@@ -50,6 +53,19 @@ async def _run(settings: Settings, stage: Stage) -> tuple[int, float]:
     reader = Reader(stage.reads, 1, settings.delivery.max_value * 2, placed=False)
     keep: Any = stage.run
     began, count = time.monotonic(), 0
+    writing: asyncio.Task[None] | None = None
+    async for batch in _batches(settings, stage, reader):
+        # The next batch is read while this one is written.
+        if writing is not None:
+            await writing
+        writing = asyncio.create_task(keep(batch))
+        count += len(batch)
+    if writing is not None:
+        await writing
+    return count, round(time.monotonic() - began, 3)
+
+
+async def _batches(settings: Settings, stage: Stage, reader: Reader) -> AsyncIterator[list[Message[Record]]]:
     batch: list[Message[Record]] = []
     async for raw in read_all(settings, stage.topic):
         if raw.is_filler:
@@ -60,7 +76,7 @@ async def _run(settings: Settings, stage: Stage) -> tuple[int, float]:
             # The stage has put it away as a dead letter when it came.
             continue
         if len(batch) >= BATCH:
-            await keep(batch)
-            count, batch = count + len(batch), []
-    await keep(batch)
-    return count + len(batch), round(time.monotonic() - began, 3)
+            yield batch
+            batch = []
+    if batch:
+        yield batch

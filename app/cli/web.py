@@ -1,4 +1,4 @@
-"""Asks the worker's web server, which knows films and models; answers are the contract's JSON."""
+"""Asks the worker's web server, which knows films, people and models; answers are the contract's JSON."""
 
 from __future__ import annotations
 
@@ -17,10 +17,39 @@ SECONDS: Final = 15.0
 
 def get(settings: Settings, *path: str, **query: str | int | None) -> Any:
     """The JSON at a path, whose parts are quoted. Raises CliError with the server's own words."""
-    base = f"http://{settings.web.host}:{settings.web.port}"
     asked = urlencode({name: value for name, value in query.items() if value is not None})
-    url = "/".join([base, *(quote(part, safe="") for part in path)]) + (f"?{asked}" if asked else "")
-    request = urllib.request.Request(url, headers={"Accept": "application/json", **_credentials()})
+    return _ask(settings, path, f"?{asked}" if asked else "")
+
+
+def post(settings: Settings, *path: str, body: bytes) -> Any:
+    """The JSON that answers bytes sent to a path. Raises CliError with the server's own words."""
+    return _ask(settings, path, body=body)
+
+
+def say(settings: Settings, *path: str, words: Any) -> Any:
+    """The JSON that answers JSON sent to a path. Raises CliError with the server's own words."""
+    return _ask(settings, path, body=json.dumps(words).encode(), kind="application/json")
+
+
+def delete(settings: Settings, *path: str) -> Any:
+    """The JSON that answers the wish that what is at a path be gone. Raises CliError with the server's own words."""
+    return _ask(settings, path, method="DELETE")
+
+
+def _ask(
+    settings: Settings,
+    path: tuple[str, ...],
+    query: str = "",
+    body: bytes | None = None,
+    kind: str = "application/octet-stream",
+    method: str | None = None,
+) -> Any:
+    base = f"http://{settings.web.host}:{settings.web.port}"
+    url = "/".join([base, *(quote(part, safe="") for part in path)]) + query
+    headers = {"Accept": "application/json", **_credentials()}
+    if body is not None:
+        headers["Content-Type"] = kind
+    request = urllib.request.Request(url, data=body, headers=headers, method=method)
     # A worker is never behind a proxy, whatever the environment says of the web.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -90,4 +90,5 @@ def usable_connectors(settings: Settings) -> dict[str, ConnectorConfig]:
 
 def asked_on_registration(settings: Settings, about: str) -> tuple[str, ...]:
     """The connectors that can be asked about one new film or person."""
-    return tuple(name for name, config in usable_connectors(settings).items() if KINDS[config.kind].about in (about,))
+    kinds = {name: KINDS[config.kind] for name, config in usable_connectors(settings).items()}
+    return tuple(name for name, kind in kinds.items() if kind.targeted and kind.about in (about, "any"))

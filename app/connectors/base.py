@@ -135,6 +135,8 @@ class Connector(ABC, Generic[C]):
 
     kind: ClassVar[str]
     about: ClassVar[About] = "films"
+    targeted: ClassVar[bool] = False
+    """Whether it can be asked about one film or person, which is done when one is registered."""
     profiles: ClassVar[tuple[str, ...]] = ()
     spec: ClassVar[type[ConnectorConfig]]
     """The keys of its configuration."""

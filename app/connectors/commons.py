@@ -55,6 +55,7 @@ class CommonsConnector(Connector[Config]):
 
     kind: ClassVar[str] = "commons"
     about: ClassVar[About] = "people"
+    targeted: ClassVar[bool] = True
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def fault(self, answer: Answer) -> SourceError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 USER_AGENT: Final = "marquee/0.1"
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = (301, 302, 303, 307, 308)
+_ENCODED: Final = re.compile(r"[!-~]+")
 HARMLESS: Final = frozenset({"accept", "accept-encoding", "accept-language", "range", "if-range", "user-agent"})
 """Headers that may go on to another host than they were meant for."""
 
@@ -86,7 +88,7 @@ class Fetcher:
         try:
             async with await self._follow(url, headers, method, data) as response:
                 yield response
-        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _as_source_error(url, error) from None
 
     async def _follow(
@@ -115,8 +117,8 @@ class Fetcher:
             raise SourceError(f"{url}: only http and https addresses can be fetched")
         session = self._open if allowed(url, self._allow) else self._guarded
         assert session is not None, "use it as a context manager"
-        # Addresses come encoded as their source wants them; encoding them again would make others of them.
-        target = URL(url, encoded=True)
+        # Encoding what is encoded would make another address of it, but what sources write may not be encoded at all.
+        target = URL(url, encoded=_ENCODED.fullmatch(url) is not None)
         return await session.request(method, target, headers=headers, data=data, allow_redirects=False)
 
     async def _small_file(self, url: str) -> tuple[int, bytes]:
@@ -148,7 +150,7 @@ def _as_source_error(url: str, error: Exception) -> SourceError:
     cause = getattr(error, "os_error", None) or error.__cause__
     if isinstance(cause, PrivateAddressError):
         return SourceError(f"{url}: {cause}")
-    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
+    if isinstance(error, ValueError):
         return SourceError(f"{url}: not an address that can be fetched")
     if isinstance(error, TimeoutError):
         return RetryableError(f"{url}: nothing came in time")

@@ -56,6 +56,7 @@ class GoogleImagesConnector(Connector[Config]):
 
     kind: ClassVar[str] = "google_images"
     about: ClassVar[About] = "people"
+    targeted: ClassVar[bool] = True
     profiles: ClassVar[tuple[str, ...]] = ("google_cse", "serpapi")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

@@ -89,12 +89,16 @@ class Quota:
         """Count a request before it is made. Raises QuotaExhaustedError with the time of renewal."""
         used = self._today().used
         if used + cost > self._limit:
-            raise self.exhausted(f"{used} of {self._limit} requests of the day are used")
+            # What is left may do for a request that costs less.
+            raise self._error(f"{used} of {self._limit} requests of the day are used")
         self._ledger.spend(self._account, Spent(self._day(), used + cost))
 
     def exhausted(self, why: str) -> QuotaExhaustedError:
         """The error for a quota that is spent, also where the source says so before our own count does."""
         self._ledger.spend(self._account, Spent(self._day(), max(self._limit, self._today().used)))
+        return self._error(why)
+
+    def _error(self, why: str) -> QuotaExhaustedError:
         return QuotaExhaustedError(why, midnight_after(self._now(), self._zone))
 
     def _today(self) -> Spent:

@@ -1,29 +1,49 @@
-"""Takes credentials out of whatever is logged, reported or put away."""
+"""Credentials from the environment, and the care that they end up in nothing that is logged, reported or kept."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus
+
+from app.connectors.errors import AuthFailedError, MalformedError, SourceError
 
 SHORTEST: Final = 4
 """Shorter values would blacken ordinary text."""
 HIDDEN: Final = "***"
 _QUERY = re.compile(
-    r"([?&](?:api[_-]?key|key|token|access[_-]?token|client[_-]?secret|secret|password|sig|signature|auth)=)[^&\s\"'<>]+",
+    r"([?&](?:api[_-]?key|key|token|access[_-]?token|client[_-]?secret|secret|password|sig|signature|auth)=)[^&#\s\"'<>]+",
     re.I,
 )
 _USER = re.compile(r"(\w+://)[^/@\s\"']+@")
 
 
-class Redactor:
-    """Knows the secrets that a connector uses."""
+class Credentials:
+    """The secrets that a connector uses; `variable` holds the usual one."""
 
-    def __init__(self) -> None:
+    def __init__(self, variable: str | None, environ: Mapping[str, str]) -> None:
+        self._variable = variable
+        self._environ = environ
         self._values: set[str] = set()
 
-    def add(self, value: str) -> None:
-        """Hide a value from now on, in every way that it may be written in an address."""
+    def get(self, variable: str | None = None) -> str | None:
+        """What a variable holds, None where it is not set or empty."""
+        value = self._environ.get(variable or self._variable or "") or None
+        if value is not None:
+            self._hide(value)
+        return value
+
+    def need(self, variable: str | None = None) -> str:
+        """What a variable holds. Raises AuthFailedError, which names it."""
+        value = self.get(variable)
+        if value is None:
+            name = variable or self._variable or "that token_env names"
+            raise AuthFailedError(f"no credential: set the environment variable {name}")
+        return value
+
+    def _hide(self, value: str) -> None:
+        # In every way that it may be written in an address.
         if len(value) >= SHORTEST:
             self._values |= {value, quote(value, safe=""), quote_plus(value)}
 
@@ -39,3 +59,10 @@ class Redactor:
         for value in sorted(self._values, key=len, reverse=True):
             data = data.replace(value.encode(), HIDDEN.encode())
         return data
+
+    def clean(self, error: SourceError) -> SourceError:
+        """The same error without secrets."""
+        error.args = (self.text(str(error)),)
+        if isinstance(error, MalformedError):
+            error.raw = self.raw(error.raw)
+        return error

@@ -23,7 +23,9 @@ from app.connectors.fetch import Fetcher
 from app.connectors.google_images import GoogleImagesConnector
 from app.connectors.session import Session
 from app.connectors.sparql import SparqlConnector
+from app.connectors.sql import SqlConnector
 from app.connectors.tmdb import TmdbConnector
+from app.connectors.xml import XmlConnector
 from app.settings import ConfigError, Settings
 
 ALL: Final[tuple[type[Connector[Any]], ...]] = (
@@ -31,7 +33,9 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
     CsvConnector,
     GoogleImagesConnector,
     SparqlConnector,
+    SqlConnector,
     TmdbConnector,
+    XmlConnector,
 )
 KINDS: Final = {kind.kind: kind for kind in ALL}
 

@@ -20,7 +20,6 @@ from app.connectors.body import read_body
 from app.connectors.config import ConnectorConfig
 from app.connectors.counters import Counters
 from app.connectors.errors import (
-    AuthFailedError,
     BlockedError,
     IncompleteError,
     MalformedError,
@@ -31,7 +30,7 @@ from app.connectors.errors import (
 from app.connectors.fetch import Fetcher, retry_after
 from app.connectors.guard import authority
 from app.connectors.limits import Ledger
-from app.connectors.redaction import Redactor
+from app.connectors.redaction import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,7 @@ class Session:
     def __init__(self, config: ConnectorConfig, fetcher: Fetcher, environ: Mapping[str, str] = os.environ) -> None:
         self._config = config
         self._fetcher = fetcher
-        self._environ = environ
-        self._redactor = Redactor()
+        self._credentials = Credentials(config.token_env, environ)
         self._account = Account(config, fetcher.shared, fetcher.clock)
         self._kept: Validators = {}
         self._new: Validators = {}
@@ -83,22 +81,21 @@ class Session:
 
     def redact(self, text: str) -> str:
         """A text without credentials."""
-        return self._redactor.text(text)
+        return self._credentials.text(text)
 
     def redact_raw(self, data: bytes) -> bytes:
         """Bytes without credentials."""
-        return self._redactor.raw(data)
+        return self._credentials.raw(data)
 
     # What connectors use.
 
     def token(self, variable: str | None = None) -> str:
         """The credential from the environment, by default the one of `token_env`. Raises AuthFailedError."""
-        name = variable or self._config.token_env
-        value = self._environ.get(name, "") if name else ""
-        if not value:
-            raise AuthFailedError(f"no credential: set the environment variable {name or 'that token_env names'}")
-        self._redactor.add(value)
-        return value
+        return self._credentials.need(variable)
+
+    def token_if_set(self, variable: str | None = None) -> str | None:
+        """The same where the service can do without."""
+        return self._credentials.get(variable)
 
     def url(self, place: str, params: Params | None = None) -> str:
         """An address: `place` itself if it is one, else under `base_url`; parameters that are None are left out."""
@@ -193,7 +190,7 @@ class Session:
                     self._check(await self._whole(response, self.redact(url), self._fetcher.max_body), "", ())
                 yield response
         except SourceError as error:
-            raise self._clean(error) from None
+            raise self._credentials.clean(error) from None
 
     async def pause(self, error: RetryableError, failures: int) -> None:
         """Wait before the next try after so many failures. Raises RetryableError where the source asks for too much."""
@@ -220,7 +217,9 @@ class Session:
         try:
             answer: Answer = await retrying(once)
         except (SourceError, TimeoutError) as error:
-            failed = self._clean(error if isinstance(error, SourceError) else RetryableError(f"{url}: too slow"))
+            failed = self._credentials.clean(
+                error if isinstance(error, SourceError) else RetryableError(f"{url}: too slow")
+            )
             breaker.note(not isinstance(failed, (RetryableError, IncompleteError, MalformedError)))
             if isinstance(failed, RetryableError) and (failed.after or 0) > self._fetcher.patience:
                 raise self._impatient(failed) from None
@@ -281,12 +280,6 @@ class Session:
     async def _obey_robots(self, url: str) -> None:
         if self._config.robots and not await self._fetcher.robots.allows(url):
             raise BlockedError(f"{self.redact(url)}: robots.txt asks programs to leave it alone")
-
-    def _clean(self, error: SourceError) -> SourceError:
-        error.args = (self.redact(str(error)),)
-        if isinstance(error, MalformedError):
-            error.raw = self.redact_raw(error.raw)
-        return error
 
     def _impatient(self, error: RetryableError) -> RetryableError:
         text = f"{error}; it asks for {error.after or 0:.0f} s of patience: run again later"

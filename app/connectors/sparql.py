@@ -70,10 +70,11 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class SparqlConnector(Connector[Config]):
-    """Asks Wikidata who people are, with pictures, and about films' facts and scores; or DBpedia for texts and facts."""
+    """Asks Wikidata who people are, with pictures, and about films' facts and scores; or DBpedia for texts."""
 
     kind: ClassVar[str] = "sparql"
     about: ClassVar[About] = "any"
+    targeted: ClassVar[bool] = True
     profiles: ClassVar[tuple[str, ...]] = ("wikidata", "dbpedia")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

@@ -1,7 +1,7 @@
 """Asks SPARQL services: the query is built and read by SPARQLWrapper, but carried by the connectors' session.
 
-SPARQLWrapper's own way out, urllib, knows neither the address guard nor pace, byte limits or Retry-After, and a check of
-the address before it would not hold for the connection that follows. So only its building and reading are used here.
+SPARQLWrapper's own way out, urllib, knows neither the address guard nor pace, byte limits or Retry-After, and a check
+of the address before it would not hold for the connection that follows. So only its building and reading are used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from email.message import Message
 from io import BytesIO
 from typing import Any, Final, NamedTuple
+from urllib.response import addinfourl
 
 from SPARQLWrapper import JSON, POST, SPARQLWrapper
 from SPARQLWrapper.Wrapper import QueryResult
@@ -51,6 +52,7 @@ class SparqlClient:
         wrapper.setReturnFormat(JSON)
         wrapper.setMethod(POST)
         request = wrapper._createRequest()
+        assert isinstance(request.data, bytes)
         found: list[list[Row]] = []
         answer = await self._session.ask(
             request.full_url,
@@ -77,7 +79,7 @@ def solutions(answer: Answer) -> list[Row]:
 def parse(body: bytes, place: str = "the answer") -> list[Row]:
     """The solutions in SPARQL 1.1 Query Results JSON. Raises IncompleteError or MalformedError."""
     try:
-        said: Any = QueryResult((_Body(body), JSON)).convert()
+        said: Any = QueryResult((_body(body), JSON)).convert()
     except (ValueError, TypeError, RecursionError) as error:
         # A service that fails while it writes has already said 200: it breaks off, or writes its error into the JSON.
         raise IncompleteError(f"{place}: the answer breaks off ({error})") from error
@@ -94,10 +96,14 @@ def sparql_fault(answer: Answer) -> SourceError | None:
     return None
 
 
-class _Body(BytesIO):
-    """A body as SPARQLWrapper reads it."""
+class _Headers(Message):
+    """What SPARQLWrapper chooses its reader by; what the service said was looked at before."""
 
-    def info(self) -> Message:
-        headers = Message()
-        headers["Content-Type"] = "application/sparql-results+json"
-        return headers
+    def __init__(self) -> None:
+        super().__init__()
+        self["Content-Type"] = "application/sparql-results+json"
+
+
+def _body(data: bytes) -> Any:
+    body: Any = addinfourl(BytesIO(data), _Headers(), "")
+    return body

@@ -28,18 +28,21 @@ PREFIX foaf: <http://xmlns.com/foaf/0.1/>
 """
 
 _PERSON: Final = """
-  OPTIONAL {{ ?person rdfs:label ?l FILTER(LANG(?l) IN ("{language}", "mul")) }}
+  OPTIONAL {{ ?person rdfs:label ?l FILTER(LANG(?l) = "{language}") }}
+  OPTIONAL {{ ?person rdfs:label ?n FILTER(LANG(?n) = "mul") }}
   OPTIONAL {{ ?person wdt:P345 ?i }}
   OPTIONAL {{ ?person wdt:P4985 ?t }}
   OPTIONAL {{ ?person wdt:P18 ?picture }}"""
 
-_PERSON_HEAD: Final = """SELECT {keys} (MIN(?l) AS ?label) (MIN(?i) AS ?imdb) (MIN(?t) AS ?tmdb)
+_PERSON_HEAD: Final = """SELECT {keys} (COALESCE(MIN(?l), MIN(?n)) AS ?label) (MIN(?i) AS ?imdb) (MIN(?t) AS ?tmdb)
   (GROUP_CONCAT(DISTINCT STR(?picture); SEPARATOR=" ") AS ?pictures) WHERE {{"""
 
-FILM_FACTS: Final = """SELECT ?key ?film (MIN(?l) AS ?label) (MIN(YEAR(?date)) AS ?year) (MIN(?i) AS ?imdb) (MIN(?t) AS ?tmdb)
-  (MIN(?m) AS ?minutes) (MAX(?c) AS ?cost) (GROUP_CONCAT(DISTINCT STR(?g); SEPARATOR="|") AS ?genres) WHERE {{
+FILM_FACTS: Final = """SELECT ?key ?film (COALESCE(MIN(?l), MIN(?n)) AS ?label) (MIN(YEAR(?date)) AS ?year)
+  (MIN(?i) AS ?imdb) (MIN(?t) AS ?tmdb) (MIN(?m) AS ?minutes) (MAX(?c) AS ?cost)
+  (GROUP_CONCAT(DISTINCT STR(?g); SEPARATOR="|") AS ?genres) WHERE {{
   {given}
-  OPTIONAL {{ ?film rdfs:label ?l FILTER(LANG(?l) IN ("{language}", "mul")) }}
+  OPTIONAL {{ ?film rdfs:label ?l FILTER(LANG(?l) = "{language}") }}
+  OPTIONAL {{ ?film rdfs:label ?n FILTER(LANG(?n) = "mul") }}
   OPTIONAL {{ ?film wdt:P577 ?date }}
   OPTIONAL {{ ?film wdt:P345 ?i }}
   OPTIONAL {{ ?film wdt:P4947 ?t }}
@@ -55,7 +58,8 @@ FILM_SCORES: Final = """SELECT ?key ?film ?statement (MIN(?s) AS ?score) (MIN(?b
   OPTIONAL {{ ?statement pq:P585 ?d }}
 }} GROUP BY ?key ?film ?statement ORDER BY ?key ?statement"""
 
-DBPEDIA_FILMS: Final = """SELECT ?key ?film (MIN(?l) AS ?label) (MIN(?a) AS ?plot) (MIN(?r) AS ?seconds) (MAX(?c) AS ?cost) WHERE {{
+DBPEDIA_FILMS: Final = """SELECT ?key ?film (MIN(?l) AS ?label) (MIN(?a) AS ?plot)
+  (MIN(?r) AS ?seconds) (MAX(?c) AS ?cost) WHERE {{
   {given}
   ?film owl:sameAs ?item .
   OPTIONAL {{ ?film rdfs:label ?l FILTER(LANG(?l) = "{language}") }}

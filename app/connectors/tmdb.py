@@ -72,6 +72,7 @@ class TmdbConnector(Connector[Config]):
 
     kind: ClassVar[str] = "tmdb"
     about: ClassVar[About] = "any"
+    targeted: ClassVar[bool] = True
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def fault(self, answer: Answer) -> SourceError | None:

@@ -151,6 +151,27 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
+    async def on_start(self) -> None:
+        """Fetch on while records of other partitions wait: aiokafka holds a broker's partitions up for them, 0.1 s."""
+        await super().on_start()
+        self._ensure_consumer()._fetcher._prefetch_backoff = 0.0
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        """Ask the broker for what is read; Faust asks with every fetch for all changelogs too, and keeps what comes."""
+        changelogs = self.consumer.app.tables.changelog_topics
+        paused = consumer.paused()
+        idle = {tp for tp in consumer.assignment() if tp.topic in changelogs and tp not in active_partitions}
+        if idle != paused:
+            consumer.pause(*(idle - paused))
+            consumer.resume(*(paused - idle))
+        return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Stay in the group while tables are opened: aiokafka sends no heartbeat before this returns, Kafka waits 10 s.
 

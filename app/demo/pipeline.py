@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,10 @@ from app.connectors.runner import CursorStore, Report, run_connector
 from app.delivery.producer import Outgoing, Producer
 from app.delivery.topics import partitions
 from app.delivery.transport import true_ends
+from app.demo.gallery import Gallery
+from app.demo.pictures import Person
 from app.demo.report import ConnectorRun, DemoReport
+from app.demo.web import DemoWeb
 from app.learning.plots import draw_curve
 from app.learning.tracking import CHAMPION
 from app.settings import Mongo, Settings
@@ -42,12 +46,16 @@ PATIENCE: Final = 120.0
 class Pipeline:
     """Runs the demo's films through a Marquee that is up."""
 
-    def __init__(self, settings: Settings, marquee: Any, console: Console) -> None:
+    def __init__(
+        self, settings: Settings, marquee: Any, console: Console, people: Sequence[Person], web: DemoWeb
+    ) -> None:
         self._settings = settings
         self._marquee = marquee
         self._servers = [marquee.servers.broker.bootstrap]
         self._store = MongoStore(Mongo(url=marquee.servers.mongo_url))
         self._console = console
+        self._gallery = Gallery(self._store, people, web, marquee.web_url)
+        self._addresses = web.addresses
 
     async def run(self, ratings: int, facts: list[FactsObserved], films: int, seed: int) -> DemoReport:
         """Feed everything, wait until it has been predicted and projected, and report."""
@@ -58,6 +66,7 @@ class Pipeline:
             await producer.send([_event(fact, derived_id(fact.film_id, "imdb")) for fact in facts])
             run, rate = await self._rate(producer, ratings)
             await self._projected(ratings)
+            await self._until("pictures decided on", self._addresses, self._gallery.decided)
             await producer.send([_order("snapshot"), _order("report")])
             return await self._report(run, rate, facts, seed)
         finally:
@@ -149,6 +158,7 @@ class Pipeline:
                     seconds=run.seconds,
                 )
             ],
+            people=await self._gallery.report(self._settings.data_dir / "report"),
             picture=str(picture) if picture else None,
             mlflow=self._marquee.servers.mlflow_url,
             mlflow_picture=picture_there,

@@ -6,6 +6,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from app.demo.gallery import PeopleReport
+
 
 class ConnectorRun(msgspec.Struct, kw_only=True):
     """One run of a connector."""
@@ -34,6 +36,7 @@ class DemoReport(msgspec.Struct, kw_only=True):
     events_per_second: float
     seconds: float
     connector_runs: list[ConnectorRun]
+    people: PeopleReport
     picture: str | None
     mlflow: str
     mlflow_picture: str | None
@@ -65,6 +68,24 @@ def print_report(report: DemoReport, console: Console) -> None:
     for run in report.connector_runs:
         runs.add_row(run.name, run.kind, run.status, f"{run.records:,}", f"{run.refused:,}", f"{run.seconds:.1f}")
     console.print(runs)
+    console.print(_people(report.people))
+
+
+def _people(people: PeopleReport) -> Table:
+    table = Table(title="People and their pictures", show_header=False, title_justify="left")
+    table.add_row("people", f"{people.celebrities:,}")
+    table.add_row("pictures found", f"{people.found:,}")
+    table.add_row("copies of others", f"{people.duplicates:,}")
+    table.add_row("rejected", f"{people.rejected:,}" + (f", and {people.failed:,} not there" if people.failed else ""))
+    for reason, count in people.reasons.items():
+        table.add_row("", f"{count:,} x {reason}")
+    table.add_row("kept", f"{people.kept:,}" + (f", {people.pending:,} undecided" if people.pending else ""))
+    table.add_row("faces learnt", f"{people.faces:,}")
+    for asked in people.asked:
+        said = f"{asked.said or 'unknown'} ({asked.confidence:.2f})" if asked.confidence is not None else "no face"
+        table.add_row("who is who", f"a new picture of {asked.person}: {said}")
+    table.add_row("contact sheet", people.sheet or "no pictures")
+    return table
 
 
 def _in_mlflow(report: DemoReport) -> str:

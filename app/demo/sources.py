@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -118,8 +119,8 @@ def imdb_facts(folder: Path, films: list[DemoFilm]) -> list[FactsObserved]:
     return [facts[0] for facts in found.values() if len(facts) == 1]
 
 
-def write_config(data_dir: Path, folder: Path, films: list[DemoFilm]) -> Path:
-    """A `marquee.toml` with the films and the connector that reads their ratings."""
+def write_config(data_dir: Path, folder: Path, films: list[DemoFilm], more: Sequence[str] = ()) -> Path:
+    """A `marquee.toml` with the films, the connector that reads their ratings, and further lines."""
     lines: list[str] = []
     for film in films:
         lines += ["[[films]]", f"title = {_toml(film.title)}"]
@@ -132,6 +133,7 @@ def write_config(data_dir: Path, folder: Path, films: list[DemoFilm]) -> Path:
         f"movies = {_toml(str(folder / 'movies.csv'))}",
         'scale = "0.5:5"',
         "",
+        *more,
     ]
     path = data_dir / "marquee.toml"
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -38,7 +38,8 @@ class Report:
     skill: float | None
     """Window error over the running baseline's error on the same window; below 1 is better than the baseline."""
     state: Callable[[], bytes] | None = None
-    picture: Callable[[Path], Path | None] | None = None
+    pictures: tuple[Callable[[Path], Path | None], ...] = ()
+    """Each draws into a folder; None where there is nothing to draw yet."""
 
 
 class TrackingService(Service):  # type: ignore[misc]
@@ -106,7 +107,6 @@ class TrackingService(Service):  # type: ignore[misc]
 def describe(learner: Any, with_artifacts: bool) -> Report:
     """A learner's figures; copies, so that a thread may use them while learning goes on."""
     state = learner.to_bytes() if with_artifacts else None
-    curve = learner.curve() if with_artifacts else None
     return Report(
         name=learner.name,
         version=learner.model_version,
@@ -115,14 +115,19 @@ def describe(learner: Any, with_artifacts: bool) -> Report:
         metrics={key: float(value) for key, value in learner.metrics().items() if value is not None},
         skill=learner.skill(),
         state=(lambda: state) if state is not None else None,
-        picture=(lambda path: _draw(curve, path, learner.name)) if curve else None,
+        pictures=_pictures(learner) if with_artifacts else (),
     )
 
 
-def _draw(curve: Any, path: Path, name: str) -> Path | None:
-    from app.learning.plots import draw_curve
+def _pictures(learner: Any) -> tuple[Callable[[Path], Path | None], ...]:
+    from app.learning.plots import draw_confusion, draw_curve
 
-    return draw_curve(curve, path / f"{name}-error.png", name)
+    name, curve = learner.name, learner.curve()
+    drawn: list[Callable[[Path], Path | None]] = [lambda folder: draw_curve(curve, folder / f"{name}-error.png", name)]
+    if hasattr(learner, "confusion"):
+        confusion = learner.confusion()
+        drawn.append(lambda folder: draw_confusion(confusion, folder / f"{name}-confusion.png", name))
+    return tuple(drawn)
 
 
 class RunLog:
@@ -147,7 +152,7 @@ class RunLog:
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, report.lessons) for key, value in report.metrics.items()]
         self._client.log_batch(run, metrics=metrics)
-        if report.state is not None or report.picture is not None:
+        if report.state is not None or report.pictures:
             self._artifacts(run, report)
 
     def _run(self, report: Report) -> str:
@@ -177,10 +182,8 @@ class RunLog:
     def _artifacts(self, run: str, report: Report) -> None:
         with tempfile.TemporaryDirectory(prefix="marquee-") as directory:
             folder = Path(directory)
-            if report.picture is not None:
-                picture = report.picture(folder)
-                if picture is not None:
-                    self._client.log_artifact(run, str(picture))
+            for drawn in filter(None, (draw(folder) for draw in report.pictures)):
+                self._client.log_artifact(run, str(drawn))
             if report.state is not None:
                 path = folder / f"{report.name}.state"
                 path.write_bytes(report.state())

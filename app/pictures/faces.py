@@ -15,6 +15,8 @@ MOST_FACES: Final = 20
 """Of a picture; of a crowd the biggest faces count."""
 DETECTION_SIDE: Final = 800
 """Pixels of the longer side that the detector sees; it is made for faces of 10 to 300 pixels."""
+LEAST_SIDE: Final = 64
+"""Pixels that a picture is filled up to: with 32 and less OpenCV's detector reads memory that is not its own."""
 LEAST_SCORE: Final = 0.8
 _OVERLAP: Final = 0.3
 _CANDIDATES: Final = 200
@@ -80,14 +82,16 @@ class YuNetSFace:
         if scale < 1.0:
             size = max(1, round(width * scale)), max(1, round(height * scale))
             seen = self._cv2.resize(rgb, size, interpolation=self._cv2.INTER_AREA)
-        self._detector.setInputSize((seen.shape[1], seen.shape[0]))
-        _, rows = self._detector.detect(_bgr(seen))
-        if rows is None:
-            return []
-        # Both scales: rounding makes them differ by a little.
+        # One for each direction: rounding makes them differ by a little.
         factors = np.tile([width / seen.shape[1], height / seen.shape[0]], 7)
-        found = [_detection(row[:14] * factors, float(row[14]), width, height) for row in rows.astype(np.float64)]
+        rows = self._rows(_bgr(_filled(seen)))
+        found = [_detection(row[:14] * factors, float(row[14]), width, height) for row in rows]
         return sorted(filter(None, found), key=lambda face: (-face.box[2] * face.box[3], face.box))
+
+    def _rows(self, bgr: Rgb) -> NDArray[np.float64]:
+        self._detector.setInputSize((bgr.shape[1], bgr.shape[0]))
+        _, rows = self._detector.detect(bgr)
+        return np.zeros((0, 15)) if rows is None else rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
 
     def embed(self, rgb: Rgb, face: Detection) -> NDArray[np.float32]:
         """See FaceEngine."""
@@ -101,6 +105,12 @@ class YuNetSFace:
         vector: NDArray[np.float64] = self._embedder.feature(aligned).astype(np.float64).ravel()
         length = float(np.sqrt((vector * vector).sum()))
         return (vector / (length or 1.0)).astype(np.float32)
+
+
+def _filled(rgb: Rgb) -> Rgb:
+    """The picture with black on its right and below where it is too small."""
+    missing = [max(0, LEAST_SIDE - side) for side in rgb.shape[:2]]
+    return np.pad(rgb, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else rgb
 
 
 def _bgr(rgb: Rgb) -> Rgb:

@@ -14,6 +14,7 @@ import sys
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast, get_type_hints
@@ -77,7 +78,7 @@ class _Job:
         """Hand an answer on. Raises _DiedError where it is none, or the process has to be replaced."""
         if kind == DONE:
             try:
-                self._resolve(self.answer(payload))
+                self.resolve(self.answer(payload))
             except msgspec.DecodeError as error:
                 raise _DiedError(f"answered what {self.name} does not: {error}") from error
         elif kind == OUT_OF_MEMORY:
@@ -86,20 +87,17 @@ class _Job:
             self.fail(Unavailable(f"pictures: {payload.decode(errors='replace')}"))
         elif kind == BROKEN:
             log.error("%s failed:\n%s", self.name, payload.decode(errors="replace"))
-            self._resolve(Failed(Reason.ERROR))
+            self.resolve(Failed(Reason.ERROR))
         else:
             raise _DiedError("answered nonsense")
-
-    def give_up(self, reason: Reason) -> None:
-        """There will be no answer."""
-        self._resolve(Failed(reason))
 
     def fail(self, error: Exception) -> None:
         """The job was not done and can be asked for again."""
         if not self.future.done():
             self.future.set_exception(error)
 
-    def _resolve(self, answer: Any) -> None:
+    def resolve(self, answer: Any) -> None:
+        """Hand an answer to whoever waits for it, if anybody still does."""
         if not self.future.done():
             self.future.set_result(answer)
 
@@ -129,26 +127,32 @@ class _Worker:
                 return kind, await self._answers.readexactly(size)
         except TimeoutError:
             raise _DiedError(f"did not answer in {seconds:g} s", Reason.TOO_SLOW) from None
-        except asyncio.IncompleteReadError:
-            status = await self.process.wait()
+        except (asyncio.IncompleteReadError, OSError):
+            status = await self._end()
             if status == -signal.SIGPROF:
                 raise _DiedError("computed for too long", Reason.TOO_SLOW, final=True) from None
             raise _DiedError(f"ended with status {status}") from None
 
     async def stop(self) -> None:
-        """Let it end by itself if it can; then end it."""
+        """Let it end by itself if it has nothing to do; else end it."""
         self._jobs.close()
-        try:
-            async with asyncio.timeout(_STOP_SECONDS if not self.given else 0):
-                await self.process.wait()
-        except TimeoutError:
-            await self.kill()
+        await (self.kill() if self.given else self._end())
 
     async def kill(self) -> None:
-        """End it at once."""
+        """End it at once, and what it may have started."""
         if self.process.returncode is None:
-            self.process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
+
+    async def _end(self) -> int:
+        """The exit status; a process that has closed its pipes, but not itself, is ended."""
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                return await self.process.wait()
+        except TimeoutError:
+            await self.kill()
+            return -signal.SIGKILL
 
 
 class Sandbox:
@@ -261,7 +265,7 @@ class Sandbox:
             job.tries += 1
             log.warning("a process for pictures %s (%s, try %d)", died, job.name, job.tries)
             if died.final or job.tries >= _TRIES:
-                job.give_up(died.reason)
+                job.resolve(Failed(died.reason))
             else:
                 others.insert(0, job)
         self._waiting.extendleft(reversed(others))
@@ -283,7 +287,7 @@ class Sandbox:
         try:
             kind, payload = await worker.answer(_START_SECONDS)
             if kind != READY:
-                raise _DiedError(payload.decode(errors="replace"))
+                raise _DiedError(payload.decode(errors="replace").strip().rpartition("\n")[2])
         except BaseException:
             self._workers.discard(worker)
             await worker.kill()

@@ -15,8 +15,10 @@ from app.web.site import SITE
 
 MEDIA_TYPES: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 HEADERS: Final = {
-    # Even as a page of its own a picture may load nothing and run nothing.
-    "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
+    # Even as a page of its own a picture may load and run nothing; the styles are those of the browser's viewer.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; sandbox"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "inline",
 }

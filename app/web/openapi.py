@@ -23,9 +23,9 @@ PROBLEMS: Final = {
     404: "Unknown here.",
     408: "The body took too long.",
     409: "Not as things stand; `detail` says what there is to do instead.",
-    413: "The body is larger than 1 MB.",
-    415: "Only JSON in UTF-8 is read.",
-    422: "Readable JSON, but not what is asked for; `detail` names the field.",
+    413: "The body is too large (JSON: 1 MB).",
+    415: "The body is of another kind than is read here; JSON has to be in UTF-8.",
+    422: "Readable, but not what is asked for; `detail` says why.",
     500: "A mistake of this worker.",
     503: "Not now: `Retry-After` says when to ask again.",
 }
@@ -46,7 +46,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Route:
-    """One address: `path` as OpenAPI writes it, `answer` a type for JSON or a media type."""
+    """One address: `path` as OpenAPI writes it, `answer` and `body` a type for JSON or a media type."""
 
     method: str
     path: str
@@ -123,7 +123,7 @@ def _operation(route: Route) -> Json:
     if route.parameters:
         operation["parameters"] = [_parameter(each) for each in route.parameters]
     if route.body is not None:
-        content = {"application/json": {"schema": _schema(route.body)}}
+        content = _body(route.body)
         operation["requestBody"] = {"required": True, "content": content}
     if route.method not in SAFE_METHODS:
         operation["security"] = [{"token": []}, {}]
@@ -134,6 +134,13 @@ def _operation(route: Route) -> Json:
             "content": {CONTENT_TYPE: {"schema": _schema(ProblemDocument)}},
         }
     return operation
+
+
+def _body(kind: Any) -> Json:
+    if isinstance(kind, str):
+        # What is not JSON is sent as it is.
+        return {kind: {}}
+    return {"application/json": {"schema": _schema(kind)}}
 
 
 def _answer(route: Route) -> Json:

@@ -6,7 +6,20 @@ from typing import Any, Final
 
 from app.storage.picture_queries import VERDICTS
 from app.storage.picture_views import CelebrityView
-from app.web import celebrities, events, films, images, models, overview, push, reference, rulings, shapes, status
+from app.web import (
+    celebrities,
+    events,
+    films,
+    identify,
+    images,
+    models,
+    overview,
+    push,
+    reference,
+    rulings,
+    shapes,
+    status,
+)
 from app.web.openapi import Parameter, Route
 from app.web.people_shapes import CelebrityPage, Erasure, PicturePage, Resolution, Ruling, Settlement
 from app.web.probes import Readiness
@@ -89,6 +102,8 @@ ROUTES: Final = (
           parameters=(DIGEST,), problems=(404, 503)),
     Route("GET", "/images/{sha256}/thumbnail", images.get_thumbnail, "Get a small copy of a picture", "celebrities",
           "image/jpeg", parameters=(DIGEST,), problems=(404, 503)),
+    Route("POST", "/identify", identify.identify, "Say who is on a picture", "celebrities", identify.Identification,
+          body="image/*"),
     Route("GET", "/models", models.list_models, "List models", "models", shapes.Models, also=(HTML,), problems=(503,)),
     Route("GET", "/models/{name}", models.get_model, "Show a model", "models", shapes.ModelView, also=(HTML,),
           parameters=(MODEL_NAME,), problems=(404, 503)),

@@ -10,7 +10,10 @@ from tests.bench.data import Ratings
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes of a run; `profile` is where the worker's samples go, which makes its figures slower; `photos` holds further ones."""
+    """Sizes of a run; `profile` is where the worker's samples go, which makes its figures slower.
+
+    `photos` is a folder with further photos.
+    """
 
     ratings: Ratings
     events: int

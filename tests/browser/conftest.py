@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from app.web.server import WebService
+from tests.web.gallery import fill_gallery
 from tests.web.stand_ins import fill, make_worker, service_of
 
 REQUIRE_BROWSER = "MARQUEE_REQUIRE_BROWSER"
@@ -53,9 +55,10 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[WebService]:
-    """A worker's web over a few films, a model and something that happened."""
-    worker = make_worker()
+async def service(tmp_path: Path) -> AsyncIterator[WebService]:
+    """A worker's web over a few films, two people with pictures, a model and something that happened."""
+    worker = make_worker(tmp_path)
+    await fill_gallery(worker.store, tmp_path)
     scores = [8.0, 9.0, 7.5, 8.5, 6.0, 9.5, 8.0, 7.0, 8.5, 9.0] * 6
     await fill(worker.store, "tt1375666", "Inception", scores, year=2010)
     await fill(worker.store, "tmdb:movie/11", "Star Wars", [6.0, 8.0], year=1977)

@@ -12,7 +12,16 @@ from app.web.server import WebService
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["/", "/films", "/films/tt1375666", "/models", "/models/future-rating", "/docs"]
+PAGES = [
+    "/",
+    "/films",
+    "/films/tt1375666",
+    "/celebrities",
+    "/celebrities/Q200534",
+    "/models",
+    "/models/future-rating",
+    "/docs",
+]
 
 
 def address(service: WebService, path: str = "/") -> str:
@@ -140,13 +149,14 @@ async def test_text_can_be_read_by_day_and_by_night(page: Page, service: WebServ
 
 
 NAMELESS = """
-() => [...document.querySelectorAll("a, button, input, select, svg, th, table, html")].filter((node) => {
+() => [...document.querySelectorAll("a, button, input, select, svg, th, table, html, img")].filter((node) => {
   if (node.tagName === "HTML") return !node.lang;
   if (node.tagName === "TABLE") return !node.querySelector("th[scope]");
   if (node.tagName === "TH") return !node.scope;
+  if (node.tagName === "IMG") return !node.alt;
   if (node.tagName === "svg") return !node.getAttribute("aria-label");
   if (["INPUT", "SELECT"].includes(node.tagName)) return !node.labels.length;
-  return !node.textContent.trim();
+  return !node.textContent.trim() && !node.querySelector("img[alt]:not([alt=''])");
 }).map((node) => node.outerHTML.slice(0, 80))
 """
 

@@ -65,7 +65,7 @@ def test_a_broken_configuration_is_told_by_every_command_that_reads_it(
 ) -> None:
     (marquee.directory / "marquee.toml").write_text("[web]\nprot = 1\n")
     (marquee.directory / "films.csv").write_text("title\nHeat\n")
-    arguments = {"ID": "tt1375666", "NAME": "ratings", "PATH": "films.csv", "ID...": "5f0c"}
+    arguments = {"ID": "tt1375666", "NAME": "ratings", "PATH": "films.csv", "FILE": "films.csv", "ID...": "5f0c"}
     given = [
         arguments[str(p.metavar or p.name).upper()] for p in COMMANDS[words].params if isinstance(p, click.Argument)
     ]

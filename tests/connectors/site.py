@@ -76,7 +76,7 @@ async def serving(site: Site) -> AsyncIterator[Site]:
     """The site on a free loopback port for as long as the block lasts."""
     application = web.Application()
     application.router.add_get("/{name}", site.answer)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     site.port = runner.addresses[0][1]

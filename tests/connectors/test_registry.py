@@ -12,7 +12,10 @@ from app.connectors.registry import KINDS, connector_faults, kinds
 from app.settings import load
 
 RULES = {
-    "kind of nothing": ('kind = "nothing"\npath = "x"', r"2: connectors\.ml\.kind: unknown kind 'nothing'; known: csv"),
+    "kind of nothing": (
+        'kind = "nothing"\npath = "x"',
+        r"2: connectors\.ml\.kind: unknown kind 'nothing'; known: co",
+    ),
     "no kind": ('path = "x"', r"1: connectors\.ml\.kind: key `kind` is missing"),
     "no path": ('kind = "csv"', r"1: connectors\.ml: Object missing required field `path`"),
     "misspelt": (

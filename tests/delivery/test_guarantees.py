@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 GUARANTEES: dict[str, Any] = {
     "processing_guarantee": "at_least_once",
     "stream_wait_empty": True,
-    "broker_max_poll_records": 500,
+    "broker_max_poll_records": 2000,
     "stream_buffer_maxsize": 4096,
     "consumer_auto_offset_reset": "earliest",
     "producer_acks": -1,

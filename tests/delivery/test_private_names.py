@@ -41,6 +41,13 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (driver.Consumer._filter_tps_with_pending_acks, ["self", "topics"]),
     (driver.Consumer._new_offset, ["self", "tp"]),
     (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
+    (
+        driver.AIOKafkaConsumerThread._fetch_records,
+        ["self", "consumer", "active_partitions", "timeout", "max_records"],
+    ),
+    (driver.AIOKafkaConsumerThread.on_start, ["self"]),
+    (aiokafka.AIOKafkaConsumer.pause, ["self", "partitions"]),
+    (aiokafka.AIOKafkaConsumer.paused, ["self"]),
     (driver.AIOKafkaConsumerThread.seek_to_beginning, ["self", "partitions"]),
     (driver.AIOKafkaConsumerThread.getmany, ["self", "active_partitions", "timeout"]),
     (driver.ensure_aiokafka_TP, ["tp"]),
@@ -130,6 +137,11 @@ def test_recovery_still_resumes_then_seeks_then_lets_flow() -> None:
 def test_the_fetch_wait_of_a_consumer_can_be_shortened() -> None:
     assert "fetch_max_wait_ms" in inspect.signature(aiokafka.AIOKafkaConsumer).parameters
     assert "self._fetch_max_wait_ms" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+
+
+def test_what_waits_in_a_fetcher_need_not_hold_up_the_rest() -> None:
+    assert "backoff=self._prefetch_backoff" in inspect.getsource(Fetcher)
+    assert "self._fetcher =" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
 
 
 def test_an_empty_set_of_partitions_still_means_all_of_them() -> None:

@@ -260,6 +260,58 @@ async def test_a_partition_of_which_much_waits_is_not_fetched_until_little_does(
         assert (consumer._waiting[SOURCE], SOURCE in consumer._get_active_partitions()) == (left, fetching)
 
 
+async def test_what_only_patient_stages_read_is_looked_at_once_in_a_while(consumer: Any, driver: Driver) -> None:
+    other = TP("reviews", 0)
+    driver.assigned, driver.committed = {SOURCE, other}, {SOURCE: 7, other: 7}
+    consumer._patience, consumer._patient_topics = 3600.0, frozenset({SOURCE.topic})
+    await open_gate(consumer)
+    for _ in range(3):
+        await consumer._getmany({SOURCE, other}, timeout=0.1)
+    assert driver.asked == [{SOURCE, other}, {other}, {other}]
+    # A full fetch has left something behind, so that the next look is due at once.
+    consumer._next_look = 0.0
+    driver.records = {SOURCE: fetched(*range(stretch.MOST_FETCHED))}
+    for _ in range(2):
+        await consumer._getmany({SOURCE, other}, timeout=0.1)
+    assert driver.asked[3:] == [{SOURCE, other}, {SOURCE, other}]
+
+
+class Assigned:
+    """The part of aiokafka's consumer that says what it fetches."""
+
+    def __init__(self) -> None:
+        self.held: set[TopicPartition] = set()
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition(*SOURCE), TopicPartition(*CHANGELOG)}
+
+    def paused(self) -> set[TopicPartition]:
+        return set(self.held)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.held |= set(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.held -= set(partitions)
+
+
+async def test_changelogs_are_fetched_only_while_they_are_recovered(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> dict[TP, list[Any]]:
+        return {}
+
+    monkeypatch.setattr(transport.driver.AIOKafkaConsumerThread, "_fetch_records", nothing)
+    thread = consumer._new_consumer_thread()
+    fetching = Assigned()
+    await thread._fetch_records(fetching, {CHANGELOG})
+    assert fetching.held == set()
+    await thread._fetch_records(fetching, {SOURCE})
+    assert fetching.held == {TopicPartition(*CHANGELOG)}
+    await thread._fetch_records(fetching, {SOURCE, CHANGELOG})
+    assert fetching.held == set()
+
+
 async def test_what_was_delivered_before_a_seek_is_never_committed_after_it(
     consumer: Any, driver: Driver, offline: Any
 ) -> None:

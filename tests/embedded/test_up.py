@@ -18,6 +18,7 @@ import pytest
 from app.cli.checks import leftover_processes
 from app.embedded.ports import free_port
 from app.embedded.survey import survey
+from app.embedded.up import CLEAN
 from tests.kafka_server import KafkaServer
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -124,6 +125,8 @@ def test_a_marquee_comes_back_as_it_was_after_a_stop_and_after_a_kill_and_goes_o
     assert not (up.data / "marquee.json").exists()
     assert alive(up.data) == []
     assert {part.topic for part in survey(up.data / "archive") if part.records} >= {"input", "ratings"}
+    assert (up.data / "run" / CLEAN).read_text() == "complete", "the documents of an idle Marquee need nothing"
+    sizes = _records(up)
 
     up.start()
     up.until(lambda: up.lessons() == lessons)
@@ -131,6 +134,7 @@ def test_a_marquee_comes_back_as_it_was_after_a_stop_and_after_a_kill_and_goes_o
 
     up.stop(signal.SIGKILL)
     up.until(lambda: alive(up.data) == [])
+    assert _records(up) == sizes, "nothing that is archived was said again"
     up.start()
     assert "the last run did not end in order" in up.said()
     up.until(lambda: up.films() == before)
@@ -217,3 +221,11 @@ def _ready(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def _records(up: Up) -> dict[str, int]:
+    """How many records the archive has of each topic."""
+    found: dict[str, int] = {}
+    for part in survey(up.data / "archive"):
+        found[part.topic] = found.get(part.topic, 0) + part.records
+    return found

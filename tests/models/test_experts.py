@@ -47,8 +47,9 @@ def test_weights_are_polynomial_in_the_regrets() -> None:
     starts = mixture.weights[2]
     mixture.learn(40, [0.0, 2.0] + [1.0] * 16, blended_error=1.0)
     share = [weight / start for weight, start in zip(mixture.weights[2], starts, strict=True)]
-    # Gains of 1, -1 and 0, whose spread began at a quarter; the lead is half a spread.
-    assert share[0] == pytest.approx((1 + 0.5 * math.sqrt(1.25)) / 1.25)
+    # Gains of 7/8, -9/8 and 0, whose squares are added to a quarter; the lead is half the root of the sum.
+    spread = 0.25 + 0.875 * 0.875
+    assert share[0] == pytest.approx((0.875 + 0.5 * math.sqrt(spread)) / spread)
     assert share[1] == 0.0
     assert share[2:] == pytest.approx([0.5 / math.sqrt(0.25)] * 16)
 

@@ -89,6 +89,13 @@ def forge() -> int:
     return 0
 
 
+def fall_silent() -> int:
+    """Closes every pipe and lives on."""
+    os.closerange(0, 64)
+    time.sleep(600)
+    return 0
+
+
 def chatter() -> int:
     """Prints where answers used to go."""
     os.write(1, b"noise" * 1000)

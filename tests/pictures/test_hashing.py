@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import imagehash
 import pytest
@@ -16,7 +17,7 @@ from tests.pictures.hostile import encoded, photo
 LIMITS = Limits()
 
 
-def measured(image: Image.Image, **options: object) -> Measured:
+def measured(image: Image.Image, **options: Any) -> Measured:
     return measure_bytes(encoded(image, **options), LIMITS)
 
 

@@ -65,6 +65,7 @@ async def test_no_process_is_there_before_there_is_work(pool: Sandbox) -> None:
         (bad_jobs.crash, Reason.CRASHED),
         (bad_jobs.kill_itself, Reason.CRASHED),
         (bad_jobs.leave, Reason.CRASHED),
+        (bad_jobs.fall_silent, Reason.CRASHED),
         (bad_jobs.lie, Reason.CRASHED),
         (bad_jobs.forge, Reason.CRASHED),
         (bad_jobs.large, Reason.CRASHED),

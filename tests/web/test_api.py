@@ -59,7 +59,8 @@ async def test_every_route_of_the_contract_is_described(stocked: Running) -> Non
         "POST /films", "POST /celebrities", "GET /films", "GET /films/{id}", "GET /films/{id}/prediction",
         "GET /films/{id}/history", "GET /films/{id}/similar", "GET /models", "GET /models/{name}", "GET /livez",
         "GET /celebrities", "GET /celebrities/{id}", "GET /celebrities/{id}/images", "GET /images/{sha256}",
-        "GET /images/{sha256}/thumbnail", "DELETE /celebrities/{id}", "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
+        "GET /images/{sha256}/thumbnail", "DELETE /celebrities/{id}",
+        "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from app.web.attention import notices
 from app.web.probes import Check, Readiness
 from app.web.pulse import StagePulse
 from app.web.server import WebService
+from tests.storage.picture_events import KEANU, TILDA, found, item, person, sha
 from tests.web.conftest import Running, Start
+from tests.web.gallery import fill_gallery
 from tests.web.stand_ins import fill, make_worker
 
 HTML = {"Accept": "text/html"}
 NASTY = "<script>alert(1)</script>\"'&{{ 7*7 }}\u202e"
-VOID = {"meta", "link", "input", "br"}
+VOID = {"meta", "link", "input", "br", "img"}
 
 
 class Outline(HTMLParser):
@@ -59,9 +62,12 @@ async def page(running: Running, path: str) -> Outline:
 
 
 @pytest.fixture
-async def stocked(start: Start) -> Running:
-    """A service with films of every sort, a model and a pulse."""
-    worker = make_worker()
+async def stocked(start: Start, tmp_path: Path) -> Running:
+    """A service with films of every sort, people with pictures of every verdict, a model and a pulse."""
+    worker = make_worker(tmp_path)
+    await fill_gallery(worker.store, tmp_path)
+    await worker.store.pictures.put_celebrities([person(NASTY, "tmdb:person/1")])
+    await worker.store.pictures.put_found([found(0, "tmdb:person/1", source=NASTY, licence=NASTY)])
     await fill(worker.store, "tt1375666", "Inception", [8.0, 9.0, 7.0] * 10, year=2010)
     await fill(worker.store, "tmdb:tv/1", NASTY, [5.0])
     await fill(worker.store, "Q1", "Never rated", [])
@@ -77,7 +83,9 @@ async def stocked(start: Start) -> Running:
 
 
 PAGES = ["/", "/films", "/films?search=star", "/films?sort=-year&limit=1", "/films/tt1375666", "/films/tmdb:tv%2F1",
-         "/films/Q1", "/models", "/models/future-rating", "/docs"]  # fmt: skip
+         "/films/Q1", "/celebrities", "/celebrities?search=nobody", "/celebrities/tmdb:person%2F1",
+         f"/celebrities/{TILDA}", f"/celebrities/{TILDA}?verdict=rejected", f"/celebrities/{TILDA}?limit=3&told=ruled",
+         f"/celebrities/{KEANU}?verdict=failed", "/models", "/models/future-rating", "/docs"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -87,7 +95,7 @@ async def test_a_page_is_whole_and_needs_nothing_from_elsewhere(stocked: Running
     for tag, attributes in outline.tags:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
         if tag == "script":
-            assert attributes["src"] == "/static/live.js"
+            assert attributes["src"] in {"/static/live.js", "/static/steer.js"}
         for name in ("src", "href", "action"):
             address = attributes.get(name) or ""
             assert not re.match(r"\w+:|//", address) or address.startswith(stocked.url), address
@@ -112,7 +120,7 @@ async def test_every_link_leads_somewhere(stocked: Running, path: str) -> None:
 
 
 async def test_a_title_is_text_wherever_it_stands(stocked: Running) -> None:
-    for path in ("/", "/films", "/films/tmdb:tv%2F1"):
+    for path in ("/", "/films", "/films/tmdb:tv%2F1", "/celebrities", "/celebrities/tmdb:person%2F1"):
         outline = await page(stocked, path)
         assert NASTY in outline.text
         assert "script" not in [tag for tag, attributes in outline.tags if "src" not in attributes]
@@ -123,6 +131,8 @@ async def test_the_overview_names_error_and_baselines(stocked: Running) -> None:
     assert "Prediction error 0.910 running mean 1.020 · global mean 1.500" in text
     assert "Films3" in text
     assert "Ratings31 31 predictions" in text
+    assert "People3 3 pictures kept of 12 found" in text
+    assert "1 picture is claimed for two people" in text
     for stage in stocked.worker.topology.stages:
         assert stage.name in text
 
@@ -141,6 +151,7 @@ async def test_the_overview_stands_while_everything_is_away(start: Start) -> Non
 
     worker = make_worker()
     worker.store.films.films = worker.store.films.counts = worker.store.pointers.recent = away
+    worker.store.people.counts = away
     running = await start(worker, kafka=False, mongo=False, mlflow=False)
     worker.prepared = worker.gate_open = False
     text = (await page(running, "/")).text
@@ -222,3 +233,36 @@ async def test_nothing_is_missed_between_the_drawing_and_the_first_event(stocked
         told = await response.content.readuntil(b"data: ")
         told += await response.content.readuntil(b"\n\n")
     assert b'"title":"Meanwhile"' in told
+
+
+async def test_a_persons_page_shows_every_verdict_with_reason_source_and_what_can_be_said(stocked: Running) -> None:
+    outline = await page(stocked, f"/celebrities/{TILDA}")
+    text = " ".join(outline.text.split())
+    for words in (
+        "rejected: no face", "failed: HTTP 404", "distance 7", f"copy of {sha(0)[:12]}", f"claimed for {KEANU} too",
+        "kept 2", "claimed for two people 1", f"taken for {TILDA}", "commons",
+    ):  # fmt: skip
+        assert words in text, words
+    buttons = [(each["name"], each["value"]) for tag, each in outline.tags if tag == "button" and "name" in each]
+    assert sorted({value for name, value in buttons if name == "belongs_to"}) == sorted(
+        [TILDA, KEANU, "both", "neither"]
+    )
+    assert buttons.count(("decision", "reject")) == 4, "what is kept, pending or quarantined"
+    assert buttons.count(("decision", "keep")) == 4, "what was fetched and is not kept"
+
+
+async def test_pictures_that_may_not_be_fit_to_see_are_not_shown_at_once(stocked: Running) -> None:
+    outline = await page(stocked, f"/celebrities/{TILDA}")
+    shown = {each["src"] for tag, each in outline.tags if tag == "img"}
+    assert shown == {f"/images/{sha(n, 'cleaned')}/thumbnail" for n in (0, 1, 2)}
+    assert all(each["alt"] for tag, each in outline.tags if tag == "img")
+
+
+async def test_the_pictures_of_one_verdict_have_a_page_of_their_own(stocked: Running) -> None:
+    outline = await page(stocked, f"/celebrities/{TILDA}?verdict=kept&limit=1")
+    assert [tag for tag, _ in outline.tags].count("img") == 1
+    (link,) = [each["href"] for tag, each in outline.tags if each.get("rel") == "next"]
+    following = await page(stocked, link or "")
+    assert [tag for tag, _ in following.tags].count("img") == 1
+    assert "First page" in following.text
+    assert item(0) != item(1)

@@ -1,0 +1,100 @@
+"""Rounds through films and people: where they go on, what they skip, what they remember."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from app.connectors.base import Checkpoint, Cursor, FilmTarget, Note, Observed, Refused, observed
+from app.connectors.errors import MalformedError, NotFoundError, RetryableError
+from app.connectors.targets import At, Keep, each_target
+from schemas.events import FactsObserved
+
+FILMS = tuple(FilmTarget(film_id=f"tt{n:07}") for n in (3, 1, 2))
+
+
+class Reads:
+    """Reads films; raises for those of which it is told to."""
+
+    def __init__(self, **faults: Exception) -> None:
+        self.faults = faults
+        self.seen: list[tuple[str, Cursor, Cursor]] = []
+
+    async def __call__(self, target: FilmTarget, place: Cursor, memory: Cursor) -> AsyncGenerator[Any]:
+        self.seen.append((target.id, place, memory))
+        if target.id in self.faults:
+            raise self.faults[target.id]
+        for part in range(place.get("part", 0), 2):
+            yield observed(FactsObserved(film_id=target.id, source="s", title=f"part {part}"))
+            yield At({"part": part + 1})
+        yield Keep({"rounds": memory.get("rounds", 0) + 1})
+
+
+async def _said(reads: Reads, cursor: Cursor, targets: tuple[FilmTarget, ...] = FILMS) -> list[Any]:
+    return [each async for each in each_target(targets, cursor, reads)]
+
+
+def _last(said: list[Any]) -> Cursor:
+    cursor: Cursor = [each for each in said if isinstance(each, Checkpoint)][-1].cursor
+    return cursor
+
+
+async def test_a_round_goes_through_all_targets_by_id_and_the_next_begins_anew() -> None:
+    reads = Reads()
+    said = await _said(reads, {})
+    assert [each[0] for each in reads.seen] == ["tt0000001", "tt0000002", "tt0000003"]
+    assert [each.done for each in said if isinstance(each, Checkpoint)][-1] == 3
+    again = Reads()
+    await _said(again, _last(said))
+    assert [each[2] for each in again.seen] == [{"rounds": 1}] * 3
+
+
+async def test_a_cut_round_is_gone_on_with_in_the_middle_of_its_target() -> None:
+    said = await _said(Reads(), {})
+    points = [n for n, each in enumerate(said) if isinstance(each, Checkpoint)]
+    for point in points:
+        rest = await _said(Reads(), said[point].cursor)
+        records = [each for each in said[:point] + rest if isinstance(each, Observed)]
+        whole = [each for each in said if isinstance(each, Observed)]
+        expected = whole if point != points[-1] else whole * 2
+        assert records == expected
+
+
+async def test_films_that_join_are_read_in_the_round_or_in_the_next_one() -> None:
+    said = await _said(Reads(), {})
+    middle = next(each.cursor for each in said if isinstance(each, Checkpoint) and each.cursor.get("after"))
+    reads = Reads()
+    more = (*FILMS, FilmTarget(film_id="tt0000000"), FilmTarget(film_id="tt0000009"))
+    end = _last(await _said(reads, middle, more))
+    assert [each[0] for each in reads.seen] == ["tt0000002", "tt0000003", "tt0000009"]
+    reads = Reads()
+    await _said(reads, end, more)
+    assert len(reads.seen) == 5
+
+
+async def test_a_film_that_is_not_there_is_noted_and_an_answer_without_sense_put_away() -> None:
+    reads = Reads(tt0000001=NotFoundError("gone"), tt0000002=MalformedError("odd", b"raw"))
+    cursor = {"memory": {"tt0000002": {"rounds": 7}}}
+    said = await _said(reads, cursor)
+    assert [each.text for each in said if isinstance(each, Note)] == ["tt0000001: gone"]
+    assert [(each.reason, each.raw) for each in said if isinstance(each, Refused)] == [("tt0000002: odd", b"raw")]
+    assert _last(said)["memory"] == {"tt0000002": {"rounds": 7}, "tt0000003": {"rounds": 1}}
+
+
+async def test_where_nothing_at_all_is_there_it_is_the_address_that_is_wrong() -> None:
+    with pytest.raises(NotFoundError):
+        await _said(Reads(**{film.id: NotFoundError("gone") for film in FILMS}), {})
+
+
+async def test_other_errors_end_the_run() -> None:
+    reads = Reads(tt0000002=RetryableError("busy"))
+    with pytest.raises(RetryableError):
+        await _said(reads, {})
+    assert len(reads.seen) == 2
+
+
+async def test_without_targets_there_is_nothing_to_do() -> None:
+    (note,) = await _said(Reads(), {"after": "tt0000001"}, ())
+    assert "nothing to ask for" in note.text

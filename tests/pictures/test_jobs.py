@@ -1,0 +1,88 @@
+"""The jobs themselves, in this process: what they put away and what they ask of the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.pictures.decode import Limits, Reason
+from app.pictures.files import PictureFiles
+from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure
+from app.pictures.sandbox_child import Unusable
+from tests.pictures import stand_in_models
+from tests.pictures.hostile import encoded, good, photo
+
+LIMITS = Limits()
+FAKE = stand_in_models.__name__
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(good(1))
+    return str(path)
+
+
+def test_measuring_leaves_the_file_as_it_is(path: str) -> None:
+    assert isinstance(measure(path, LIMITS), Measured)
+    assert Path(path).read_bytes() == good(1)
+
+
+def test_a_cleaned_picture_lies_where_the_answer_says_with_its_thumbnail(path: str, tmp_path: Path) -> None:
+    answer = clean(path, str(tmp_path / "images"), LIMITS)
+    assert isinstance(answer, Cleaned)
+    files = PictureFiles(tmp_path / "images")
+    with Image.open(files.path(answer.path)) as kept:
+        assert kept.size == (answer.width, answer.height) == (320, 240)
+    thumbnail = files.find("thumbnail", answer.sha256)
+    assert thumbnail is not None
+    with Image.open(files.path(thumbnail)) as small:
+        assert small.size == (256, 192)
+
+
+def test_without_models_nothing_is_said_of_faces_or_safety(path: str, tmp_path: Path) -> None:
+    answer = clean(path, str(tmp_path / "images"), LIMITS)
+    assert isinstance(answer, Cleaned)
+    assert (answer.faces, answer.face_model, answer.unsafe) == ((), None, None)
+
+
+def test_models_see_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image = Image.new("RGB", (200, 100), (0, 0, 0))
+    image.paste((255, 255, 255), (100, 50, 200, 100))
+    path = tmp_path / "turned.png"
+    path.write_bytes(encoded(image, "PNG", exif=exif))
+    answer = clean(str(path), str(tmp_path / "images"), LIMITS, f"{FAKE}:faces", f"{FAKE}:safety")
+    assert isinstance(answer, Cleaned)
+    (face,) = answer.faces
+    assert face.box == (0, 0, 100, 50)
+    assert np.frombuffer(face.embedding, dtype="<f4").argmax() == 127
+    assert answer.face_model == "corner"
+    assert answer.unsafe == pytest.approx(0.25)
+
+
+def test_models_are_made_once_a_process(tmp_path: Path) -> None:
+    for seed in range(3):
+        path = tmp_path / f"{seed}.jpg"
+        path.write_bytes(encoded(photo(seed)))
+        clean(str(path), str(tmp_path / "images"), LIMITS, f"{FAKE}:faces")
+    assert stand_in_models.made == ["faces"]
+
+
+def test_a_model_that_cannot_be_made_is_not_the_pictures_fault(path: str, tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="install the extra"):
+        clean(path, str(tmp_path / "images"), LIMITS, f"{FAKE}:missing")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html></html>"])
+def test_nothing_is_put_away_for_what_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    answer = clean(str(path), str(tmp_path / "images"), LIMITS)
+    assert isinstance(answer, Refused)
+    assert answer.reason in (Reason.EMPTY, Reason.HTML)
+    assert not (tmp_path / "images").exists()
