@@ -16,6 +16,7 @@ from agents.fetch import ask_for_picture, fetch_picture
 from agents.intake import admit
 from agents.judge import judge
 from agents.latest import keep_latest
+from agents.match import Films, list_film, match_mention
 from agents.ports import ModelDesk, PictureEraser, PictureProjections, Pictures, Projections
 from agents.project import (
     obey_control,
@@ -47,11 +48,15 @@ from schemas.entities import (
     Claim,
     ClaimedItem,
     Film,
+    FilmAlias,
     FilmFacts,
     FilmTally,
     FoundItem,
     JudgedItem,
+    ListedFilm,
+    ListRevision,
     MetPerson,
+    OpenMention,
     PersonFaces,
     Prediction,
     ScrapeState,
@@ -68,6 +73,7 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
     FaceConfirmed,
@@ -109,6 +115,9 @@ FOUND = TableSpec("found-images", {"item|": FoundItem, "person|": MetPerson})
 CLAIMS = TableSpec("claims", {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision})
 FACES = TableSpec("faces", {"person|": PersonFaces, "item|": JudgedItem})
 ADMITTED = TableSpec("admitted-scrapes", {"": AdmittedRun})
+MENTIONS = TableSpec(
+    "mentions", {"film|": ListedFilm, "alias|": FilmAlias, "mention|": OpenMention, "revision|": ListRevision}
+)
 SCRAPES = TableSpec("scrapes", {"": ScrapeState})
 
 
@@ -141,6 +150,14 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
         _decide("facts", (FactsObserved,), merge_facts, (SubmitFilm,), FACTS),
         _decide("clean", (RatingObserved,), clean_rating, (RatingCleaned, SubmitFilm), CLEANED_RATINGS, (FACTS,)),
         _decide("clean-reviews", (ReviewObserved,), clean_review, (ReviewCleaned, SubmitFilm), CLEANED_REVIEWS),
+        _decide("list-films", (FilmRegistered,), list_film, (FilmListed,)),
+        _decide(
+            "match",
+            (FilmListed, FilmMentioned, ResolveMention),
+            partial(match_mention, index=Films()),
+            (RatingObserved, ReviewObserved, MatchUnresolved, MentionMatched),
+            MENTIONS,
+        ),
         Stage("learn-ratings", (RatingCleaned,), Kind.LEARN, emits=(RatingPredicted,)),
         Stage("learn-reviews", (ReviewCleaned,), Kind.LEARN, emits=(SentimentPredicted,)),
         Stage("latest", (RatingPredicted,), Kind.DECIDE, keep_latest, table=PREDICTIONS, patient=True),

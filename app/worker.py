@@ -26,6 +26,7 @@ from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
 from app.topology import SCRAPES, Ports, film_topology
+from app.web.identify import FaceDesk
 from app.web.server import WebService
 from schemas.commands import ControlModel
 from schemas.scrapes import ScrapeAdmitted
@@ -71,6 +72,7 @@ class Worker:
             settings, self.store, self.producer, self._owned_connectors, self.tables[SCRAPES.name].rows
         )
         self.web = WebService(self)
+        self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
         self.prepared = False
         self._stopping = asyncio.Event()
         self._configured: asyncio.Task[int] | None = None
@@ -129,7 +131,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         # Events are many and short-lived: at Python's own thresholds, looking at them takes a tenth of a busy worker.
-        gc.set_threshold(1_000_000, 20, 50)
+        gc.set_threshold(500_000, 20, 50)
         self.prepared = True
 
     async def _ensure_indexes(self) -> None:

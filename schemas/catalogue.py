@@ -21,6 +21,7 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
     FaceConfirmed,
@@ -64,6 +65,11 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     RatingPredicted,
     ReviewCleaned,
     SentimentPredicted,
+    FilmListed,
+    FilmMentioned,
+    ResolveMention,
+    MatchUnresolved,
+    MentionMatched,
     CelebrityRegistered,
     ImageFound,
     ImageFetched,
@@ -92,7 +98,17 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     DeadLettered,
 )
 
-SOURCE_TOPICS: Final = ("input", "ratings", "reviews", "facts")
+SOURCE_TOPICS: Final = (
+    "input",
+    "ratings",
+    "reviews",
+    "facts",
+    "film-mentions",
+    "images-found",
+    "images-fetched",
+    "scrape-requests",
+    "scrape-runs",
+)
 """Where facts from outside enter; everything else can be derived from these."""
 
 

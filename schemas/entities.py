@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.base import Entity
 from schemas.events import Facts
+from schemas.mentions import FilmMentioned
 from schemas.pictures import ImageExamined, ImageFetched
 from schemas.scrapes import ScrapeCounts, Target, Trigger
 
@@ -182,3 +183,32 @@ class ScrapeState(Entity, kw_only=True):
     last_logical_date: str | None = None
     paused: bool = False
     pause_reason: str = ""
+
+
+class ListedFilm(Entity, kw_only=True, array_like=True):
+    """A film that mentions may be of."""
+
+    film_id: str
+    title: str | None
+    year: int | None
+    kind: Literal["movie", "tv"]
+
+
+class FilmAlias(Entity, kw_only=True, array_like=True):
+    """Another id under which catalogues know a film."""
+
+    film_id: str
+
+
+class OpenMention(Entity, kw_only=True):
+    """A mention that waits for somebody to say of which film it is; `closed` once they did, None if it is of none."""
+
+    mention: FilmMentioned
+    closed: bool = False
+    matched: str | None = None
+
+
+class ListRevision(Entity, kw_only=True, array_like=True):
+    """Which films a table lists: a digest over every change so far, by which a cache knows whether it is theirs."""
+
+    digest: str

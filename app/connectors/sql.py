@@ -30,7 +30,7 @@ class Config(Mapped, kw_only=True, frozen=True, forbid_unknown_fields=True):
         None
     )
     url_env: Variable | None = None
-    table: Annotated[str, Meta(pattern=r"^\S+$", description="table or schema.table")] | None = None
+    table: Annotated[str, Meta(pattern=r"^\S+$", description="table or schema.table, written exactly")] | None = None
     query: Annotated[str, Meta(description="a SELECT that gives the columns, instead of a table")] | None = None
     columns: Annotated[Fields, Meta(description="which column is what")]
     key: Annotated[Column, Meta(description="column with a unique value: orders the rows")] = "id"

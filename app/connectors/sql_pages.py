@@ -55,11 +55,12 @@ class Pages:
 
     def _source(self) -> Any:
         sa = extra("sqlalchemy", "sql")
-        columns = [sa.column(name) for name in self._columns]
+        exact = sa.sql.quoted_name
+        columns = [sa.column(exact(name, True)) for name in self._columns]
         if self._query is not None:
             return sa.text(self._query.strip().rstrip(";")).columns(*columns).subquery("source")
         schema, _, name = (self._table or "").rpartition(".")
-        return sa.table(name, *columns, schema=schema or None)
+        return sa.table(exact(name, True), *columns, schema=exact(schema, True) if schema else None)
 
     def _statement(self, after: Sequence[Any] | None, size: int) -> Any:
         sa = extra("sqlalchemy", "sql")

@@ -13,9 +13,9 @@ from mode.utils.futures import notify
 
 from app.delivery.raw import Raw, of_aiokafka
 
-MOST_WAITING: Final = 10_000
+MOST_WAITING: Final = 4_000
 """Events of a partition that some stage has yet to finish, above which no more of it are fetched."""
-FEW_WAITING: Final = 4_000
+FEW_WAITING: Final = 1_500
 MOST_FETCHED: Final = 2_000
 """Records that are taken from the consumer at once."""
 

@@ -23,9 +23,9 @@ Rows = dict[bytes, bytes | None]
 
 MARK_PREFIX: Final = "~mark|"
 ROCKSDB_OPTIONS: Final = {
-    "block_cache_size": 16 << 20,
-    "block_cache_compressed_size": 4 << 20,
-    "write_buffer_size": 4 << 20,
+    "block_cache_size": 4 << 20,
+    "block_cache_compressed_size": 1 << 20,
+    "write_buffer_size": 2 << 20,
     "max_write_buffer_number": 2,
 }
 """Faust's own defaults reserve 2 GiB of block cache for each partition of each table."""

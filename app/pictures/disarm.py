@@ -32,7 +32,7 @@ def pixels(data: bytes, limits: Limits) -> Image.Image:
         rgb = to_rgb(image)
         rgb = rgb if turn is None else rgb.transpose(turn)
         # A comment or profile in `info` would be written out again: only a picture that never had any is safe.
-        fresh = Image.new("RGB", rgb.size)
+        fresh = Image.new("RGB", rgb.size, None)
         fresh.paste(rgb)
         return fresh
 

@@ -27,6 +27,7 @@ from app.web.champion import Champions
 from app.web.engine import Engine
 from app.web.erasure import StoredTrace, Trace
 from app.web.guard import check_exposure, is_loopback
+from app.web.identify import FACE_DESK, FaceDesk
 from app.web.parts import WorkerParts
 from app.web.probes import KafkaPing, Ping, Probes, mlflow_ping
 from app.web.problems import Problem
@@ -52,6 +53,8 @@ class WebService(Service):  # type: ignore[misc]
         self.worker = worker
         self.port: int | None = None
         """The port that is listened on; None until `start`."""
+        self.faces: FaceDesk | None = None
+        """Who looks at the pictures that are sent to /identify; given before `start`."""
         self._token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
@@ -89,6 +92,8 @@ class WebService(Service):  # type: ignore[misc]
         check_exposure(host, self._token)
         own = {URL(str(conf.canonical_url)).host or "", host}
         application = make_application(self.site, self._token, is_loopback(host), frozenset(own))
+        if self.faces is not None:
+            application[FACE_DESK] = self.faces
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=3.0)
         await self._runner.setup()
         try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.util
-import io
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import imagehash
 import numpy as np
-from PIL import Image
 
-from app.pictures.decode import Limits
-from app.pictures.hashing import measure_bytes
 from app.pictures.jobs import Cleaned, Measured, clean, measure
 from app.pictures.sandbox import Sandbox
-from models.hash_index import PHASH256_BITS, Hashes, is_copy
+from models.hash_index import PHASH256_BITS
 from models.perceptual_hash import distance
 from tests.bench.options import Options
+from tests.bench.pictures_methods import LIMITS, Hash, Hasher, Method, marquee, methods, missing, plain
 from tests.bench.pictures_set import BEYOND, COPIES, Photo, fitted, jpeg, photos
 from tests.bench.processes import cpu_seconds
 from tests.bench.report import Report, Table, progress, spread, verdict
@@ -33,24 +28,10 @@ from tests.bench.report import Report, Table, progress, spread, verdict
 RECALL: Final = 0.97
 FASTER: Final = 2.5
 CPU_PER_1000: Final = 8.0
-LIMITS: Final = Limits()
 KINDS: Final = COPIES | BEYOND
 BINS: Final = (0, 4, 8, 16, 24, 32, 48, 64, 80, 96, 112, 257)
 WARM: Final = 16
 FACES: Final = "app.pictures.faces:load_engine"
-
-Hash = Any
-"""What a hasher makes of a picture's bytes."""
-Hasher = Callable[[bytes], Hash]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to tell copies."""
-
-    name: str
-    hasher: Hasher
-    same: Callable[[Hash, Hash], bool]
 
 
 @dataclass(frozen=True)
@@ -81,26 +62,6 @@ class Score:
         return self.found / (self.found + len(self.false)) if self.found or self.false else 1.0
 
 
-def _marquee(data: bytes) -> Hashes:
-    found = measure_bytes(data, LIMITS)
-    return Hashes(found.phash64, found.dhash64, found.phash256, found.pipeline)
-
-
-def _plain(data: bytes) -> int:
-    return int(str(imagehash.phash(Image.open(io.BytesIO(data)))), 16)
-
-
-def _within(bits: int) -> Callable[[int, int], bool]:
-    return lambda one, other: (one ^ other).bit_count() <= bits
-
-
-METHODS: Final = (
-    Method("Marquee", _marquee, is_copy),
-    Method("phash <= 8", _plain, _within(8)),
-    Method("phash <= 10", _plain, _within(10)),
-)
-
-
 async def run(options: Options, report: Report) -> None:
     """Copies first, then what it costs."""
     found = await asyncio.to_thread(photos, options.photos)
@@ -114,29 +75,22 @@ async def run(options: Options, report: Report) -> None:
 
 def _copies(everything: Sequence[Photo], report: Report) -> None:
     """Whole photos are what counts; tiles have no composition, and are shown beside them."""
-    hashers: tuple[Hasher, ...] = (_marquee, _plain)
-    hashed = {hasher: _hashed(hasher, everything) for hasher in hashers}
-    scores = {method.name: _scores(method, hashed[method.hasher], everything) for method in METHODS}
+    known = methods()
+    hashed = {hasher: _hashed(hasher, everything) for hasher in {method.hasher: None for method in known}}
+    scores = {method.name: _scores(method, hashed[method.hasher], everything) for method in known}
     for title, tile in (("whole photos", False), ("tiles", True)):
         names = {photo.name for photo in everything if photo.tile is tile}
         if names:
             _show_copies(title, names, scores, report)
-    _histogram(hashed[_marquee], report)
-    missing = [name for name, there in _peers().items() if not there]
-    progress(f"not installed, so not compared with: {', '.join(missing) or 'none'}")
+    _histogram(hashed[marquee], report)
+    if missing():
+        progress(f"not installed, so not compared with: {', '.join(missing())}")
 
 
 def _hashed(hasher: Hasher, everything: Sequence[Photo]) -> Hashed:
     progress(f"hashing {len(everything)} pictures and {len(KINDS)} copies of each")
     copies = {kind: [hasher(make(photo.image)) for photo in everything] for kind, make in KINDS.items()}
     return Hashed([hasher(jpeg(photo.image)) for photo in everything], copies)
-
-
-def _peers() -> dict[str, bool]:
-    return {
-        "czkawka": shutil.which("czkawka_cli") is not None,
-        "imagededup": importlib.util.find_spec("imagededup") is not None,
-    }
 
 
 Scores = dict[str, dict[str, Score]]
@@ -166,17 +120,17 @@ def _sum(scores: Scores, kinds: Iterable[str], names: set[str]) -> Score:
 
 
 def _show_copies(title: str, names: set[str], scores: dict[str, Scores], report: Report) -> None:
-    columns = [text for method in METHODS for text in (f"{method.name}: recall", "precision")]
+    columns = [text for name in scores for text in (f"{name}: recall", "precision")]
     table = Table(f"Copies found, {len(names)} {title}", ("", *columns))
     rows = {kind if kind in COPIES else f"({kind})": [kind] for kind in KINDS} | {
         "all that have to be found": [*COPIES]
     }
     figures: dict[str, dict[str, tuple[float, float]]] = {}
     for row, kinds in rows.items():
-        sums = {method.name: _sum(scores[method.name], kinds, names) for method in METHODS}
+        sums = {name: _sum(by_kind, kinds, names) for name, by_kind in scores.items()}
         figures[row] = {name: (score.recall, score.precision) for name, score in sums.items()}
         table.add(row, *(f"{figure:.3f}" for pair in figures[row].values() for figure in pair))
-    ours = _sum(scores[METHODS[0].name], COPIES, names)
+    ours = _sum(scores["Marquee"], COPIES, names)
     pairs = sorted({(min(pair), max(pair)) for pair in ours.false})
     table.notes = [
         f"recall >= {RECALL:.0%}: {verdict(ours.recall, RECALL, at_least=True)}",
@@ -209,7 +163,7 @@ def _histogram(hashed: Hashed, report: Report) -> None:
 def _hash_stage(files: Sequence[bytes], rounds: int, report: Report) -> None:
     """In turns, so that a busy machine slows both."""
     times: dict[str, list[float]] = {"plain": [], "Marquee": []}
-    steps: dict[str, Callable[[bytes], Any]] = {"plain": _plain, "Marquee": _marquee}
+    steps: dict[str, Callable[[bytes], Any]] = {"plain": plain, "Marquee": marquee}
     for _ in range(rounds):
         for name, step in steps.items():
             gc.collect()

@@ -30,7 +30,8 @@ RUNS = {("up",)}
 
 def test_the_commands_of_the_contract_are_there() -> None:
     wanted = """
-    up|demo|push film|push celebrity|push file|film|films|topics|topology|schemas|asyncapi|evaluate|dlq list|dlq show
+    up|demo|push film|push celebrity|push file|film|films|celebrity|celebrities|topics|topology|schemas|asyncapi
+    evaluate|dlq list|dlq show
     dlq replay|dlq purge|doctor|config check|archive status|archive verify|rebuild|models list|models show
     connectors kinds|connectors list|connectors check|connectors show|connectors run
     """

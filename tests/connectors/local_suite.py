@@ -69,9 +69,7 @@ class LocalSuite:
         assert (report.status, report.error) == ("success", None), report
         return broker.sent()
 
-    async def test_a_run_brings_everything(
-        self, keys: dict[str, Any], environ: dict[str, str], tmp_path: Path
-    ) -> None:
+    async def test_a_run_brings_everything(self, keys: dict[str, Any], environ: dict[str, str], tmp_path: Path) -> None:
         sent = await self.straight(keys, tmp_path / "s", environ)
         assert len(sent) == self.records
         assert {topic for topic, _, _ in sent} == self.topics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
@@ -24,8 +25,6 @@ def keys(**more: Any) -> dict[str, Any]:
 
 def rows(first: int = 1, count: int = ROWS) -> list[dict[str, Any]]:
     """Seven rows share each moment, so that pages end in the middle of one."""
-    from datetime import datetime, timedelta
-
     start = datetime(2026, 1, 1)
     return [
         {

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from app.connectors.errors import NotFoundError, SourceError
+from app.connectors.registry import config_of
 from app.connectors.runner import CursorStore
-from tests.connectors.local_suite import LocalSuite, fault_of, read
+from app.settings import ConfigError
+from tests.connectors.local_suite import LocalSuite, fault_of, opened, read
 from tests.connectors.sql_source import ROWS, keys, sqlite
 from tests.connectors.suite import NAME, FakeClock
 
@@ -84,8 +86,6 @@ async def test_a_row_that_changed_replaces_what_was_read_of_it(tmp_path: Path) -
 
 
 async def test_rows_without_a_key_are_told_of_by_the_check(tmp_path: Path) -> None:
-    from tests.connectors.local_suite import opened
-
     table = table_of(tmp_path, updated="changed")
     do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 3")
     async with opened(table) as connector:
@@ -132,9 +132,9 @@ async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 async def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
-    error = await fault_of(table_of(tmp_path, table="nothing"))
+    error = await fault_of(table_of(tmp_path, table="elsewhere"))
     assert isinstance(error, NotFoundError)
-    assert "nothing" in str(error)
+    assert "elsewhere" in str(error)
 
 
 async def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -178,9 +178,6 @@ async def test_a_file_that_another_program_holds_is_tried_again_and_then_left(tm
     ],
 )
 def test_keys_that_contradict_each_other_are_told_before_a_run(change: dict[str, Any], reason: str) -> None:
-    from app.connectors.registry import config_of
-    from app.settings import ConfigError
-
     table = {**keys(url="sqlite+aiosqlite:///x.db"), **change}
     with pytest.raises(ConfigError, match=reason):
         config_of(NAME, {name: value for name, value in table.items() if value is not None})

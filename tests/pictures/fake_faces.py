@@ -35,7 +35,7 @@ class FakeFaceEngine:
         middle = rgb[y + height // 2, x + width // 2].astype(int)
         whose = min(COLOURS, key=lambda name: int(np.abs(middle - COLOURS[name]).sum()))
         own = np.random.default_rng([*whose.encode()]).normal(size=128)
-        vector = own + 0.01 * np.resize(middle, 128)
+        vector = own + 0.001 * np.resize(middle, 128)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 

@@ -139,6 +139,13 @@ def test_small_and_narrow_pictures_are_looked_at_like_any_other(studio: Studio, 
     assert studio.engine.detect(np.full((*shape, 3), 200, np.uint8)) == []
 
 
+def test_what_was_looked_at_before_changes_nothing(studio: Studio) -> None:
+    # Of a very small picture OpenCV's detector would see what is left in memory of the one before.
+    for side in (4, 16, 19, 31, 70, 97) * 5:
+        assert len(studio.engine.detect(studio.one)) == 1
+        assert studio.engine.detect(np.full((side, 17, 3), 90, np.uint8)) == []
+
+
 def test_the_model_names_its_weights(studio: Studio) -> None:
     assert re.fullmatch(r"[a-z0-9+-]+@[0-9a-f]{12}", studio.engine.model)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
+from app.web.identify import FaceDesk
 from app.web.server import WebService
 from tests.web.stand_ins import FakeWorker, make_worker, service_of
 
@@ -40,9 +41,12 @@ async def start() -> AsyncIterator[Start]:
     """Starts web services; each is stopped at the end of the test."""
     started: list[Running] = []
 
-    async def begin(worker: FakeWorker | None = None, token: str = "", **answers: bool) -> Running:
+    async def begin(
+        worker: FakeWorker | None = None, token: str = "", faces: FaceDesk | None = None, **answers: bool
+    ) -> Running:
         worker = worker or make_worker()
         service = service_of(worker, token, **answers)
+        service.faces = faces
         await service.start()
         if not worker.app.assignor.actives:
             worker.own()

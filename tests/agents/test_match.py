@@ -1,0 +1,153 @@
+"""Mentions find their film by id, address, other catalogues' ids or title; what two films may be meant by waits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from agents.match import Films, list_film, match_mention
+from app.memory import MemoryLog, MemoryRunner
+from app.stage import Kind, Stage, TableSpec, Topology
+from schemas.base import Record
+from schemas.entities import FilmAlias, ListedFilm, ListRevision, OpenMention
+from schemas.events import FilmRegistered
+from schemas.mentions import FilmListed, FilmMentioned, ResolveMention
+
+SECTIONS = {"film|": ListedFilm, "alias|": FilmAlias, "mention|": OpenMention, "revision|": ListRevision}
+CATALOGUE = (
+    {"film_id": "tt1375666", "title": "Inception", "year": 2010, "imdb": "tt1375666", "wikidata": "Q25188"},
+    {"film_id": "tt0133093", "title": "The Matrix", "year": 1999, "tmdb": 603},
+    {"film_id": "tt0054215", "title": "Psycho", "year": 1960},
+    {"film_id": "tt0155975", "title": "Psycho", "year": 1998},
+    {"film_id": "tt0114709", "title": "Toy Story", "year": 1995},
+    {"film_id": "tt0120363", "title": "Toy Story 2", "year": 1999},
+    {"film_id": "tt9999999"},
+)
+
+
+class Desk:
+    """The two stages over a log in memory, which know the catalogue."""
+
+    def __init__(self) -> None:
+        self.index = Films()
+        run = self._match
+        stages = (
+            Stage("list-films", (FilmRegistered,), Kind.DECIDE, list_film, (), TableSpec("listed", {})),
+            Stage("match", (FilmListed, FilmMentioned, ResolveMention), Kind.DECIDE, run, (), TableSpec("m", SECTIONS)),
+        )
+        self.log = MemoryLog(2)
+        self.runner = MemoryRunner(Topology(stages), (), self.log)
+
+    def _match(self, message: Any, *sections: Any) -> Any:
+        return match_mention(message, *sections, index=self.index)
+
+    async def say(self, *records: Record) -> None:
+        for record in records:
+            self.runner.push(record)
+        await self.runner.settle()
+
+    def told(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(raw.value or b"") for raw in self.log.records(topic)]
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    desk = Desk()
+    await desk.say(*(msgspec.convert(film, FilmRegistered) for film in CATALOGUE))
+    return desk
+
+
+def mention(n: int = 1, **fields: Any) -> FilmMentioned:
+    base = {"mention_id": f"m{n}", "source": "blog", "source_record_id": str(n)}
+    return FilmMentioned(**(base | ({"value": 8.0, "best": 10.0} if "text" not in fields else {}) | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "film", "how"),
+    [
+        ({"imdb": "tt1375666"}, "tt1375666", "id"),
+        ({"imdb": "tt7654321"}, "tt7654321", "id"),
+        ({"wikidata": "Q25188"}, "tt1375666", "crosswalk"),
+        ({"tmdb": 603}, "tt0133093", "crosswalk"),
+        ({"url": "https://www.imdb.com/title/tt0133093/reviews"}, "tt0133093", "address"),
+        ({"addresses": ("https://www.wikidata.org/wiki/Q25188",)}, "tt1375666", "address"),
+        ({"text": "seen https://www.themoviedb.org/movie/603-the-matrix, loved it"}, "tt0133093", "address"),
+        ({"title": "Matrix, The", "year": 1999}, "tt0133093", "title"),
+        ({"title": "the matirx", "year": 1999}, None, None),
+        ({"title": "inception"}, "tt1375666", "title"),
+        ({"title": "Psycho", "year": 1998}, "tt0155975", "title"),
+        ({"title": "Toy Story II", "year": 2000}, "tt0120363", "title"),
+        ({"text": "Tonight: Psycho (1960), still the best"}, "tt0054215", "title"),
+        ({"imdb": "tt1375666", "title": "The Matrix", "year": 1999}, "tt1375666", "id"),
+    ],
+)
+async def test_a_mention_finds_its_film(desk, fields, film, how):
+    await desk.say(mention(**fields))
+    matched = desk.told("mentions-matched")
+    if film is None:
+        assert matched == []
+        return
+    assert [(one["film_id"], one["how"]) for one in matched] == [(film, how)]
+    said = desk.told("reviews") if "text" in fields else desk.told("ratings")
+    assert [one["film_id"] for one in said] == [film]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"title": "Psycho"}, "2 films are called so, and the mention names no year"),
+        ({"title": "Psycho", "year": 1979}, "no known film"),
+        ({"title": "Toy Story 3", "year": 1999}, "no known film of those years"),
+        ({"title": "Heat", "year": 1995}, "no known film of those years"),
+        ({"text": "Psycho (1960) or The Matrix (1999)?"}, "several films"),
+    ],
+)
+async def test_what_is_not_certain_is_left_open_with_what_it_may_be(desk, fields, reason):
+    await desk.say(mention(**fields))
+    (open_one,) = desk.told("match-unresolved")
+    assert reason in open_one["reason"]
+    assert desk.told("mentions-matched") == desk.told("ratings") == desk.told("reviews") == []
+
+
+async def test_a_text_that_shows_no_sign_of_a_film_is_passed_over(desk):
+    await desk.say(mention(text="Good morning everyone"))
+    assert desk.told("match-unresolved") == desk.told("mentions-matched") == desk.told("dead-letters") == []
+
+
+async def test_a_word_by_hand_resolves_a_mention_and_its_later_versions(desk):
+    await desk.say(mention(title="Psycho"))
+    await desk.say(ResolveMention(mention_id="m1", film_id="tt0054215"))
+    await desk.say(mention(title="Psycho", value=9.0))
+    assert [one["how"] for one in desk.told("mentions-matched")] == ["hand"]
+    assert [(one["film_id"], one["value"]) for one in desk.told("ratings")] == [("tt0054215", 8.0), ("tt0054215", 9.0)]
+
+
+async def test_a_word_that_it_is_of_no_film_closes_a_mention(desk):
+    await desk.say(mention(title="Psycho"))
+    await desk.say(ResolveMention(mention_id="m1"))
+    await desk.say(mention(title="Psycho", value=9.0))
+    assert len(desk.told("match-unresolved")) == 1
+    assert [one["film_id"] for one in desk.told("mentions-matched")] == [None]
+    assert desk.told("ratings") == []
+
+
+@pytest.mark.parametrize("word", [ResolveMention(mention_id="nobody"), ResolveMention(mention_id="m1", film_id="x")])
+async def test_a_word_that_cannot_be_followed_is_a_dead_letter(desk, word):
+    await desk.say(mention(title="Psycho"))
+    await desk.say(word)
+    assert len(desk.told("dead-letters")) == 1
+
+
+async def test_a_score_in_the_text_becomes_the_reviews_rating(desk):
+    await desk.say(mention(imdb="tt1375666", text="Dreams within dreams. 9/10"))
+    (review,) = desk.told("reviews")
+    assert (review["rating"], review["best"], review["worst"]) == (9.0, 10.0, 0.0)
+
+
+async def test_a_cache_of_another_life_is_made_anew(desk):
+    desk.index.put(ListedFilm(film_id="tt1", title="Heat", year=1995, kind="movie"), "of another table")
+    await desk.say(mention(title="Heat", year=1995))
+    assert desk.told("mentions-matched") == []
