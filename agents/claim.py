@@ -10,7 +10,8 @@ import msgspec
 from agents.claims import ClaimIndex, Claims, ClaimsRevision, Copy, Rows
 from agents.messages import Message
 from schemas.base import Record, Rejected
-from schemas.entities import Claim, ClaimedItem
+from schemas.commands import EraseCelebrity
+from schemas.entities import Claim, ClaimedItem, ForgottenPerson
 from schemas.ids import PERSON_ID_FORMS, is_celebrity_id
 from schemas.pictures import (
     Decision,
@@ -34,6 +35,7 @@ async def claim(
     items: Rows[ClaimedItem],
     images: Rows[Claim],
     revisions: Rows[ClaimsRevision],
+    forgotten: Rows[ForgottenPerson],
     index: ClaimIndex,
 ) -> AsyncIterator[Record]:
     """ImageAccepted for a new picture, ImageRejected for a copy or a conflict; rulings and erasures in the same order.
@@ -49,13 +51,20 @@ async def claim(
     claims = await Claims(items, images, revisions, index, message.offset + 1).opened()
     match data:
         case ImageFetched():
+            gone: ForgottenPerson | None = forgotten.get(data.celebrity_id)
+            if gone is not None and data.fetched_at <= gone.at:
+                # It was under way when its person was forgotten: whoever keeps files lets this one go.
+                yield _too_late(data, gone.order)
+                return
             yield _fetched(data, claims)
         case RuleImage():
             yield _ruled(data, claims)
         case ForgetCelebrity():
             # What others' rows say of the person goes with them.
+            forgotten[data.celebrity_id] = ForgottenPerson(order=claims.order, at=message.received_at)
             for event in _forgotten(data.celebrity_id, claims):
                 yield event
+            yield EraseCelebrity(celebrity_id=data.celebrity_id, order=claims.order)
 
 
 class Held(NamedTuple):
@@ -150,6 +159,18 @@ def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:
         claims.put(nameless)
         yield _answer(nameless)
     yield PersonForgotten(celebrity_id=celebrity_id, order=claims.order)
+
+
+def _too_late(fetched: ImageFetched, order: int) -> ImageWithdrawn:
+    return ImageWithdrawn(
+        item_id=fetched.item_id,
+        celebrity_id=fetched.celebrity_id,
+        image_id=fetched.image_id,
+        source=fetched.source,
+        url=fetched.url,
+        order=order,
+        reason="its person was forgotten while it was fetched",
+    )
 
 
 def _answer(item: ClaimedItem) -> Record:

@@ -8,19 +8,17 @@ from agents.messages import Message
 from agents.ports import Fetched, NotFetched, Pictures
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitCelebrity
-from schemas.entities import FoundItem, MetPerson
+from schemas.entities import Celebrity, FoundItem
 from schemas.ids import PERSON_ID_FORMS, is_celebrity_id, item_id
 from schemas.pictures import ImageFetched, ImageFound, ImageRejected
 
 
 async def ask_for_picture(
-    message: Message[ImageFound], items: Mapping[str, FoundItem], people: Mapping[str, MetPerson], pictures: Pictures
+    message: Message[ImageFound], items: Mapping[str, FoundItem], people: Mapping[str, Celebrity], pictures: Pictures
 ) -> Fetched | NotFetched | None:
     """The picture at the address; None where it was answered before. Raises Unavailable."""
     found = message.data
-    known = items.get(item_id(found.celebrity_id, found.url))
-    # Only what failed on its way is worth asking for again.
-    if (known is not None and known.outcome != "failed") or not is_celebrity_id(found.celebrity_id):
+    if not is_celebrity_id(found.celebrity_id) or _is_answered(found, items, people):
         return None
     return await pictures.fetch(found.url)
 
@@ -29,7 +27,7 @@ async def fetch_picture(
     message: Message[ImageFound],
     answer: Fetched | NotFetched | Exception | None,
     items: MutableMapping[str, FoundItem],
-    people: MutableMapping[str, MetPerson],
+    people: Mapping[str, Celebrity],
 ) -> AsyncIterator[Record]:
     """ImageFetched or ImageRejected. Raises Rejected for an id that is none, and what the port raised for good."""
     found = message.data
@@ -39,16 +37,18 @@ async def fetch_picture(
         raise answer
     item = item_id(found.celebrity_id, found.url)
     # Two finds of one address may have been asked for in the same batch.
-    if answer is None or ((known := items.get(item)) is not None and known.outcome != "failed"):
+    if answer is None or _is_answered(found, items, people):
         return
-    if found.celebrity_id not in people:
-        people[found.celebrity_id] = MetPerson(since=message.received_at)
+    person = people.get(found.celebrity_id)
+    era = person.era if person is not None else 0
+    if person is None or person.name is None:
+        # Registered by the id alone until somebody names them; to say so again is harmless.
         yield SubmitCelebrity(celebrity_id=found.celebrity_id)
     if isinstance(answer, Fetched):
-        items[item] = FoundItem(cause_id=message.envelope.id, outcome="fetched")
+        items[item] = FoundItem(cause_id=message.envelope.id, outcome="fetched", era=era)
         yield _fetched(found, item, answer, message.received_at)
     else:
-        items[item] = FoundItem(cause_id=message.envelope.id, outcome=answer.verdict)
+        items[item] = FoundItem(cause_id=message.envelope.id, outcome=answer.verdict, era=era)
         yield ImageRejected(
             item_id=item,
             celebrity_id=found.celebrity_id,
@@ -60,6 +60,13 @@ async def fetch_picture(
             image_id=answer.image_id,
             order=0,
         )
+
+
+def _is_answered(found: ImageFound, items: Mapping[str, FoundItem], people: Mapping[str, Celebrity]) -> bool:
+    """Whether the address was asked for in the person's present life; only what failed is worth asking for again."""
+    known = items.get(item_id(found.celebrity_id, found.url))
+    person = people.get(found.celebrity_id)
+    return known is not None and known.outcome != "failed" and known.era == (person.era if person is not None else 0)
 
 
 def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str) -> ImageFetched:

@@ -10,18 +10,21 @@ import msgspec
 from agents.messages import Message
 from schemas.commands import ControlModel
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
+from schemas.mentions import MatchUnresolved, MentionMatched
 from schemas.pictures import (
     CelebrityRegistered,
     Face,
     FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
+    ImageExamined,
     ImageFound,
     ImageKept,
     ImageRejected,
     ImageWithdrawn,
     PersonForgotten,
 )
+from schemas.scrapes import RunEvent
 
 
 class Projections(Protocol):
@@ -101,6 +104,22 @@ class Pictures(Protocol):
         """Disarm a picture that is put away, and look for faces."""
 
 
+class CollectingProjections(Protocol):
+    """The documents of connectors, their runs, and mentions that wait. Every write may be repeated.
+
+    Each call raises agents.errors.Unavailable while the store does not answer.
+    """
+
+    async def put_runs(self, events: Sequence[Message[RunEvent]]) -> None:
+        """What is told of runs, and of what connectors were told."""
+
+    async def put_unresolved(self, mentions: Sequence[Message[MatchUnresolved]]) -> None:
+        """Mentions of which somebody has to say what film they are of."""
+
+    async def put_matched(self, mentions: Sequence[Message[MentionMatched]]) -> None:
+        """Mentions of which the film is known."""
+
+
 class PictureProjections(Protocol):
     """The documents of people and their pictures. Every write may be repeated, in any overlap with the others.
 
@@ -134,6 +153,9 @@ class PictureProjections(Protocol):
 
     async def condemned(self, people: Sequence[Message[PersonForgotten]]) -> Sequence[tuple[str, str]]:
         """Area and SHA-256 of the files that only documents name which `forget` will remove."""
+
+    async def strays(self, late: Sequence[Message[ImageExamined | ImageWithdrawn]]) -> Sequence[tuple[str, str]]:
+        """Area and SHA-256 of files of people who were forgotten while these were made, which no document names."""
 
     async def forget(self, people: Sequence[Message[PersonForgotten]]) -> None:
         """Remove all documents of these people, so that nothing older brings them back."""

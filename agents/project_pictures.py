@@ -61,7 +61,10 @@ async def project_forgotten(
     pictures: PictureProjections,
     files: PictureEraser,
 ) -> None:
-    """Pictures that were ruled out and people who are forgotten; examinations wait for the judge."""
+    """Pictures that were ruled out, and people who are forgotten with all that was under way then.
+
+    Examinations wait for the judge, but for files of people who are forgotten already: no document will name those.
+    """
     withdrawn: list[Any] = [message for message in batch if isinstance(message.data, ImageWithdrawn)]
     if withdrawn:
         await pictures.put_withdrawn(withdrawn)
@@ -70,3 +73,5 @@ async def project_forgotten(
         # Once the documents are gone, nobody knows whose a file was: after a crash between, all of it is done again.
         await files.erase(await pictures.condemned(forgotten))
         await pictures.forget(forgotten)
+    others: list[Any] = [message for message in batch if not isinstance(message.data, PersonForgotten)]
+    await files.erase(await pictures.strays(others))

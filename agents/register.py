@@ -9,7 +9,7 @@ import msgspec
 
 from agents.messages import Message
 from schemas.base import Record
-from schemas.commands import SubmitCelebrity, SubmitFilm
+from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
 from schemas.entities import Celebrity, Film
 from schemas.events import FilmRegistered
 from schemas.pictures import CelebrityRegistered
@@ -26,16 +26,30 @@ async def register_film(message: Message[SubmitFilm], films: MutableMapping[str,
 
 
 async def register_celebrity(
-    message: Message[SubmitCelebrity], people: MutableMapping[str, Celebrity]
+    message: Message[SubmitCelebrity | EraseCelebrity], people: MutableMapping[str, Celebrity]
 ) -> AsyncIterator[Record]:
-    """CelebrityRegistered where the person is new or the submission knows more than the table."""
+    """CelebrityRegistered where the person is new or the submission knows more than the table.
+
+    Of a person who is to be erased only the id stays, and how often that happened.
+    """
     command = message.data
     known = people.get(command.celebrity_id)
+    if isinstance(command, EraseCelebrity):
+        people[command.celebrity_id] = Celebrity(
+            celebrity_id=command.celebrity_id, era=known.era + 1 if known is not None else 1
+        )
+        return
     submitted = Celebrity(**msgspec.structs.asdict(command))
     person = submitted if known is None else Celebrity(**_completed(known, submitted))
-    if person != known:
+    if person != known or _is_bare(person):
         people[command.celebrity_id] = person
-        yield CelebrityRegistered(**msgspec.structs.asdict(person))
+        told = {name: getattr(person, name) for name in CelebrityRegistered.__struct_fields__}
+        yield CelebrityRegistered(**told)
+
+
+def _is_bare(person: Celebrity) -> bool:
+    """Whether nothing but the id is known, as it is after an erasure: then a new submission tells of them again."""
+    return person.era > 0 and person == Celebrity(celebrity_id=person.celebrity_id, era=person.era)
 
 
 def _merged(known: Film | None, command: SubmitFilm) -> Film:

@@ -15,6 +15,7 @@ from schemas.ids import derived_id
 from schemas.pictures import CelebrityRegistered
 from schemas.scrapes import (
     ConnectorSteered,
+    RunEvent,
     ScrapeAdmitted,
     ScrapeCheckpointed,
     ScrapeFinished,
@@ -28,8 +29,6 @@ from schemas.scrapes import (
 MOST_TARGETS: Final = 200
 """Films or people of one run that registrations are put together to."""
 S = TypeVar("S", bound=msgspec.Struct)
-
-RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed
 
 
 async def admit_scrape(

@@ -89,8 +89,7 @@ class MemoryRunner:
         self.log = log
         self.tables = {name: MemoryTable(spec) for name, (spec, _) in topology.tables.items()}
         self.models = {
-            spec.name: Lessons(spec, spec.new(), -1, Reader(spec.types, 1, max_value, placed=False))
-            for spec in models
+            spec.name: Lessons(spec, spec.new(), -1, Reader(spec.types, 1, max_value, placed=False)) for spec in models
         }
         self.positions: dict[tuple[str, int], int] = {}
         self._batch = batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from agents.claim import claim
 from agents.claims import ClaimIndex, ClaimsRevision
@@ -17,14 +17,17 @@ from agents.intake import admit
 from agents.judge import judge
 from agents.latest import keep_latest
 from agents.match import Films, list_film, match_mention
-from agents.ports import ModelDesk, PictureEraser, PictureProjections, Pictures, Projections
+from agents.ports import CollectingProjections, ModelDesk, PictureEraser, PictureProjections, Pictures, Projections
 from agents.project import (
     obey_control,
     project_films,
+    project_matched,
     project_predictions,
     project_ratings,
     project_reviews,
+    project_runs,
     project_sentiments,
+    project_unresolved,
 )
 from agents.project_pictures import (
     project_accepted,
@@ -41,7 +44,7 @@ from agents.reviews import clean_review
 from agents.scrapes import admit_scrape, follow_scrapes, scrape_on_registration
 from app.stage import Kind, Stage, TableSpec, Topology
 from schemas.base import Record
-from schemas.commands import ControlModel, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
+from schemas.commands import ControlModel, EraseCelebrity, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
 from schemas.entities import (
     AdmittedRun,
     Celebrity,
@@ -51,11 +54,11 @@ from schemas.entities import (
     FilmAlias,
     FilmFacts,
     FilmTally,
+    ForgottenPerson,
     FoundItem,
     JudgedItem,
     ListedFilm,
     ListRevision,
-    MetPerson,
     OpenMention,
     PersonFaces,
     Prediction,
@@ -92,16 +95,7 @@ from schemas.pictures import (
     PersonForgotten,
     RuleImage,
 )
-from schemas.scrapes import (
-    ConnectorSteered,
-    ScrapeAdmitted,
-    ScrapeCheckpointed,
-    ScrapeFinished,
-    ScrapeRequested,
-    ScrapeStarted,
-    SlaMissed,
-    SteerConnector,
-)
+from schemas.scrapes import ConnectorSteered, RunEvent, ScrapeAdmitted, ScrapeRequested, SteerConnector
 
 __all__ = ["Kind", "Ports", "Stage", "TableSpec", "Topology", "film_topology"]
 
@@ -111,8 +105,10 @@ CLEANED_RATINGS = TableSpec("cleaned-ratings", {"rating|": SeenRating, "film|": 
 CLEANED_REVIEWS = TableSpec("cleaned-reviews", {"": SeenReview})
 PREDICTIONS = TableSpec("predictions", {"": Prediction})
 CELEBRITIES = TableSpec("celebrities", {"": Celebrity})
-FOUND = TableSpec("found-images", {"item|": FoundItem, "person|": MetPerson})
-CLAIMS = TableSpec("claims", {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision})
+FOUND = TableSpec("found-images", {"": FoundItem})
+CLAIMS = TableSpec(
+    "claims", {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision, "gone|": ForgottenPerson}
+)
 FACES = TableSpec("faces", {"person|": PersonFaces, "item|": JudgedItem})
 ADMITTED = TableSpec("admitted-scrapes", {"": AdmittedRun})
 MENTIONS = TableSpec(
@@ -133,6 +129,7 @@ class Ports:
     people: PictureProjections | None = None
     pictures: Pictures | None = None
     files: PictureEraser | None = None
+    collecting: CollectingProjections | None = None
     film_connectors: tuple[str, ...] = ()
     people_connectors: tuple[str, ...] = ()
 
@@ -166,11 +163,17 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
 
 def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
     judged = (ImageKept, ImageDiscarded, FaceConfirmed, FaceWithdrawn, FacesForgotten)
-    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten)
+    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, EraseCelebrity)
     faces = (FaceConfirmed, FaceWithdrawn, FacesForgotten)
     pictures: Any = ports.pictures
     return (
-        _decide("register-celebrity", (SubmitCelebrity,), register_celebrity, (CelebrityRegistered,), CELEBRITIES),
+        _decide(
+            "register-celebrity",
+            (SubmitCelebrity, EraseCelebrity),
+            register_celebrity,
+            (CelebrityRegistered,),
+            CELEBRITIES,
+        ),
         Stage(
             "fetch",
             (ImageFound,),
@@ -179,6 +182,7 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
             ask=partial(ask_for_picture, pictures=pictures),
             emits=(ImageFetched, ImageRejected, SubmitCelebrity),
             table=FOUND,
+            looks_up=(CELEBRITIES,),
             batch=128,
         ),
         _decide(
@@ -204,7 +208,6 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
 
 
 def _collecting(ports: Ports) -> tuple[Stage, ...]:
-    runs = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
     asked = (ScrapeRequested, SteerConnector)
     films = partial(scrape_on_registration, connectors=ports.film_connectors)
     people = partial(scrape_on_registration, connectors=ports.people_connectors)
@@ -212,7 +215,7 @@ def _collecting(ports: Ports) -> tuple[Stage, ...]:
         _decide("collect-films", (FilmRegistered,), films, (ScrapeRequested,)),
         _decide("collect-people", (CelebrityRegistered,), people, (ScrapeRequested,)),
         _decide("admit-scrapes", asked, admit_scrape, (ScrapeAdmitted, ConnectorSteered), ADMITTED),
-        _decide("follow-scrapes", runs, follow_scrapes, (), SCRAPES),
+        _decide("follow-scrapes", get_args(RunEvent), follow_scrapes, (), SCRAPES),
     )
 
 
@@ -233,6 +236,9 @@ def _kept(ports: Ports) -> tuple[Stage, ...]:
         _keep("project-discarded", (ImageDiscarded,), project_discarded, pictures=people),
         _keep("project-recognised", (FaceRecognised,), project_recognised, pictures=people),
         _keep("project-forgotten", forgotten, project_forgotten, pictures=people, files=ports.files),
+        _keep("project-runs", get_args(RunEvent), project_runs, collecting=ports.collecting),
+        _keep("project-unresolved", (MatchUnresolved,), project_unresolved, collecting=ports.collecting),
+        _keep("project-matched", (MentionMatched,), project_matched, collecting=ports.collecting),
         _keep("control", (ControlModel,), obey_control, batch=1, desk=ports.models),
     )
 

@@ -62,6 +62,7 @@ class Worker:
             people=self.store.pictures,
             pictures=self.pictures.desk,
             files=self.pictures,
+            collecting=self.store.collecting,
             film_connectors=asked_on_registration(settings, "films"),
             people_connectors=asked_on_registration(settings, "people"),
         )

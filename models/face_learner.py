@@ -127,6 +127,7 @@ class FaceLearner:
             confidence=share(answers.cosine),
             model=MODEL,
             model_version=self.model_version,
+            order=record.order,
         )
 
     def _take_back(self, item: str) -> None:

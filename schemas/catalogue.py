@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.base import Layout, Record, Rejected
-from schemas.commands import ControlModel, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
+from schemas.commands import ControlModel, EraseCelebrity, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
 from schemas.events import (
     DeadLettered,
     FactsObserved,
@@ -58,6 +58,7 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     SubmitFilm,
     FilmRegistered,
     SubmitCelebrity,
+    EraseCelebrity,
     RatingObserved,
     ReviewObserved,
     FactsObserved,

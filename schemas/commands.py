@@ -52,7 +52,7 @@ class SubmitFilm(Record, frozen=True, kw_only=True):
     tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
 
 
-class SubmitCelebrity(Record, frozen=True, kw_only=True):
+class SubmitCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="submit"):
     """A checked film person under the canonical id, on the way to registration."""
 
     topic: ClassVar[str] = "celebrity-submissions"
@@ -63,6 +63,16 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True):
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+
+
+class EraseCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="erase"):
+    """What is known of a person's identity is to be forgotten, by the decision `order` of the claims."""
+
+    topic: ClassVar[str] = "celebrity-submissions"
+    key_field: ClassVar[str] = "celebrity_id"
+
+    celebrity_id: str
+    order: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class ControlModel(Record, frozen=True, kw_only=True):

@@ -69,19 +69,14 @@ class SeenReview(Entity, kw_only=True, array_like=True):
 
 
 class Celebrity(Entity, kw_only=True):
-    """What is known of a film person's identity."""
+    """What is known of a film person's identity; `era` counts how often they were forgotten."""
 
     celebrity_id: str
+    era: int = 0
     name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: int | None = None
-
-
-class MetPerson(Entity, kw_only=True, array_like=True):
-    """A person of whom pictures were found; registered by the id alone where nobody pushed the name."""
-
-    since: str
 
 
 class FoundItem(Entity, kw_only=True, array_like=True):
@@ -89,6 +84,8 @@ class FoundItem(Entity, kw_only=True, array_like=True):
 
     cause_id: str
     outcome: Literal["fetched", "rejected", "failed"]
+    era: int = 0
+    """That of the person when it was asked for: after a forgetting, everything is asked for anew."""
 
 
 class ClaimedItem(Entity, kw_only=True):
@@ -101,6 +98,13 @@ class ClaimedItem(Entity, kw_only=True):
     conflict_with: str | None = None
     distance: int | None = None
     reason: str = ""
+
+
+class ForgottenPerson(Entity, kw_only=True, array_like=True):
+    """That a person was forgotten, by which decision and when it was asked for (RFC 3339)."""
+
+    order: int
+    at: str
 
 
 class Claim(Entity, kw_only=True, array_like=True):

@@ -304,3 +304,4 @@ class FaceRecognised(Record, frozen=True, kw_only=True):
     confidence: float
     model: str
     model_version: str
+    order: Count = 0

@@ -167,3 +167,7 @@ class SlaMissed(Record, frozen=True, kw_only=True, tag_field="type", tag="sla-mi
     connector: str
     logical_date: str | None
     missed_at: str
+
+
+RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed
+"""Whatever stands on `scrape-runs`."""

@@ -41,10 +41,16 @@ def _kinds(call: Call) -> None:
         print_json(kinds())
         return
     rows = [
-        (name, ", ".join(kind.profiles), ", ".join(kind.spec.__struct_fields__), (kind.__doc__ or "").split(";")[0])
+        (name, ", ".join(kind.profiles), ", ".join(_own_keys(kind.spec)), (kind.__doc__ or "").split(";")[0])
         for name, kind in KINDS.items()
     ]
-    print_table(["kind", "profiles", "keys", "what it does"], rows)
+    print_table(["kind", "profiles", "keys of its own", "what it does"], rows)
+
+
+def _own_keys(config: type[ConnectorConfig]) -> list[str]:
+    from app.connectors.base import ConnectorConfig
+
+    return [key for key in config.__struct_fields__ if key not in ConnectorConfig.__struct_fields__]
 
 
 def _list(call: Call) -> None:

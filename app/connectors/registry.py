@@ -21,6 +21,7 @@ from app.connectors.csv import CsvConnector
 from app.connectors.errors import SourceError
 from app.connectors.fetch import Fetcher
 from app.connectors.google_images import GoogleImagesConnector
+from app.connectors.imdb_reviews import ImdbReviewsConnector
 from app.connectors.mongodb import MongoConnector
 from app.connectors.session import Session
 from app.connectors.sparql import SparqlConnector
@@ -33,6 +34,7 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
     CommonsConnector,
     CsvConnector,
     GoogleImagesConnector,
+    ImdbReviewsConnector,
     MongoConnector,
     SparqlConnector,
     SqlConnector,

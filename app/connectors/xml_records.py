@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from app.connectors.errors import IncompleteError, MalformedError, SourceError
 
-MOST_SILENT: Final = 4 << 20
+MOST_SILENT: Final = 2 << 20
 """Bytes without an element, or of one record: more is no data."""
 SHOWN: Final = 200
 NAME: Final = r"(?:\{[^{}]*\})?[^\W\d][\w.-]*"
@@ -58,6 +58,9 @@ class XmlRecords:
         try:
             self._parser.feed(data)
             yield from self._rows()
+            # An entity that nobody declared ends the document without a word, until it is closed.
+            for fatal in self._parser.feed_error_log.filter_from_fatals():
+                raise MalformedError(f"{self._place}: no XML that can be read: {fatal.message}", self._began)
         except self._etree.XMLSyntaxError as error:
             raise MalformedError(f"{self._place}: no XML that can be read: {error}", self._began) from error
         if self._silent > MOST_SILENT:

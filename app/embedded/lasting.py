@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.topology import Kind, Stage, Topology, film_topology
 from schemas.base import Layout
-from schemas.catalogue import topics
+from schemas.catalogue import SOURCE_TOPICS, topics
 from schemas.commands import ControlModel
 
 
@@ -19,7 +19,7 @@ def lasting(topology: Topology | None = None) -> frozenset[str]:
     for topic, records in topics().items():
         makers = [stage for stage in stages if any(made.topic == topic for made in stage.emits)]
         made = {record for stage in makers for record in stage.emits}
-        if len(makers) != 1 or not made.issuperset(records) or _mixes(makers[0], topic):
+        if topic in SOURCE_TOPICS or len(makers) != 1 or not made.issuperset(records) or _mixes(makers[0], topic):
             found.add(topic)
     return frozenset(found - {ControlModel.topic})
 

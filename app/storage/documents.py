@@ -25,10 +25,26 @@ SENTIMENTS: Final = "sentiments"
 CELEBRITIES: Final = "celebrities"
 IMAGES: Final = "images"
 FORGOTTEN: Final = "forgotten"
+RUNS: Final = "runs"
+CONNECTORS: Final = "connectors"
+MENTIONS: Final = "mentions"
 SNAPSHOTS: Final = "snapshots"
 FORMER_SNAPSHOTS: Final = "former_snapshots"
 
-PROJECTIONS: Final = (FILMS, RATINGS, REVISIONS, PREDICTIONS, REVIEWS, SENTIMENTS, CELEBRITIES, IMAGES, FORGOTTEN)
+PROJECTIONS: Final = (
+    FILMS,
+    RATINGS,
+    REVISIONS,
+    PREDICTIONS,
+    REVIEWS,
+    SENTIMENTS,
+    CELEBRITIES,
+    IMAGES,
+    FORGOTTEN,
+    RUNS,
+    CONNECTORS,
+    MENTIONS,
+)
 """What can be made again from the events."""
 
 INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
@@ -47,6 +63,8 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
         [("claim.image_id", 1)],
         [("claim.duplicate_of", 1)],
     ),
+    RUNS: ([("connector", 1), ("asked", 1)],),
+    MENTIONS: ([("open", 1), ("mention_id", 1)],),
     FORMER_SNAPSHOTS: ([("model", 1), ("applied_offset", 1)],),
 }
 """None is unique but `_id`: every identity that must not stand twice is the `_id` itself."""

@@ -40,6 +40,7 @@ from schemas.pictures import (
     FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
+    ImageExamined,
     ImageFound,
     ImageKept,
     ImageRejected,
@@ -151,6 +152,19 @@ class DocumentPictures:
             for item in await self._items.find({"celebrity_id": grave.celebrity_id}):
                 found |= stale_files(item, grave.order, grave.at)
         return [name for name in sorted(found) if not await self._named_by_others(name, doomed)]
+
+    async def strays(self, late: Sequence[Message[ImageExamined | ImageWithdrawn]]) -> list[FileName]:
+        """Files of people who were forgotten while these were made, which no document names."""
+        _, graves = await self._fresh(late)
+        found: set[FileName] = set()
+        for message in late:
+            said = message.data
+            if outlives(message, graves.get(said.celebrity_id)):
+                continue
+            found.add(("original", said.image_id))
+            if isinstance(said, ImageExamined) and said.clean_sha256 is not None:
+                found |= {("clean", said.clean_sha256), ("thumbnail", said.clean_sha256)}
+        return [name for name in sorted(found) if not await self._named_by_others(name, set())]
 
     async def forget(self, people: Sequence[Message[PersonForgotten]]) -> None:
         """Remove every document of these people that is not from after their forgetting, for good."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.storage.collecting import DocumentCollecting, RunQueries
 from app.storage.documents import INDEXES, PROJECTIONS, Documents
 from app.storage.picture_queries import PictureQueries
 from app.storage.pictures import DocumentPictures
@@ -19,6 +20,8 @@ class Store:
         self.films = FilmQueries(documents)
         self.pictures = DocumentPictures(documents)
         self.people = PictureQueries(documents)
+        self.collecting = DocumentCollecting(documents)
+        self.runs = RunQueries(documents)
         self.pointers = SnapshotPointers(documents)
 
     async def ensure_indexes(self) -> None:

@@ -12,7 +12,8 @@ from agents.messages import Message
 from app.delivery.table import PartitionRows, Section
 from schemas.base import Record, Rejected
 from schemas.catalogue import decode, encode
-from schemas.entities import Claim, ClaimedItem
+from schemas.commands import EraseCelebrity
+from schemas.entities import Claim, ClaimedItem, ForgottenPerson
 from schemas.envelope import Envelope
 from schemas.pictures import (
     ImageAccepted,
@@ -34,13 +35,14 @@ class Desk:
         self.items = Section(self.rows, "item|", ClaimedItem)
         self.images = Section(self.rows, "image|", Claim)
         self.revisions = Section(self.rows, "revision|", ClaimsRevision)
+        self.gone = Section(self.rows, "gone|", ForgottenPerson)
         self.index = ClaimIndex()
         self.offset = -1
 
     async def told(self, data: Any) -> list[Any]:
         self.offset += 1
         message = Message(data, Envelope("id", "id"), "images-fetched", 0, self.offset, 0)
-        made = [event async for event in claim(message, self.items, self.images, self.revisions, self.index)]
+        made = [event async for event in claim(message, self.items, self.images, self.revisions, self.gone, self.index)]
         self.rows.save()
         assert all(decode(encode(event), (type(event),)) == event for event in made)
         return made
@@ -239,9 +241,11 @@ async def test_of_a_forgotten_person_nothing_is_left(desk: Desk) -> None:
     conflict = fetched(MEG, 1, copy=1)
     await desk.after(alone, fetched(HANKS, 1, copy=2), shared, hers, keep(hers), fetched(MEG, 3), conflict)
     await desk.told(fetched(HANKS, 3))
-    *scrubbed, forgotten = await desk.told(forget(HANKS))
+    *scrubbed, forgotten, erase = await desk.told(forget(HANKS))
     assert forgotten == PersonForgotten(celebrity_id=HANKS, order=desk.offset + 1)
-    assert desk.kept_of(HANKS) == []
+    assert erase == EraseCelebrity(celebrity_id=HANKS, order=desk.offset + 1)
+    # That, and when, they were forgotten has to be known as long as something of theirs may be under way.
+    assert desk.kept_of(HANKS) == [f"gone|{HANKS}".encode()]
     assert desk.claimed() == {image_id(2): MEG, image_id(3): MEG}
     assert len(desk.index) == 2
     (event,) = scrubbed
@@ -263,13 +267,22 @@ async def test_what_was_in_conflict_with_a_forgotten_person_can_still_be_ruled_o
 async def test_forgetting_twice_or_a_stranger_says_so_and_changes_nothing_else(desk: Desk) -> None:
     await desk.told(fetched(MEG, 1))
     for _ in range(2):
-        assert [type(event) for event in await desk.told(forget(HANKS))] == [PersonForgotten]
+        assert [type(event) for event in await desk.told(forget(HANKS))] == [PersonForgotten, EraseCelebrity]
     assert desk.claimed() == {image_id(1): MEG}
 
 
 async def test_a_person_whose_id_begins_like_anothers_keeps_their_pictures(desk: Desk) -> None:
     await desk.after(fetched("Q22", 1), fetched("Q2", 2), forget("Q2"))
     assert desk.claimed() == {image_id(1): "Q22"}
+
+
+async def test_a_picture_that_was_under_way_when_its_person_was_forgotten_is_let_go(desk: Desk) -> None:
+    await desk.told(forget(HANKS))
+    # The find came before the word to forget, which was received at the beginning of 1970.
+    (event,) = await desk.told(fetched(HANKS, 1, fetched_at="1969-12-31T23:59:59.000Z"))
+    assert isinstance(event, ImageWithdrawn)
+    assert (event.order, event.image_id) == (1, image_id(1))
+    assert desk.claimed() == {}
 
 
 async def test_an_item_can_be_claimed_anew_after_its_person_was_forgotten(desk: Desk) -> None:

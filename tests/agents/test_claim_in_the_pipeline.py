@@ -16,7 +16,7 @@ from app.delivery.table import Rows
 from app.memory import MemoryLog, MemoryRunner
 from app.topology import Kind, Stage, TableSpec, Topology
 from schemas.base import Record
-from schemas.entities import Claim, ClaimedItem
+from schemas.entities import Claim, ClaimedItem, ForgottenPerson
 from schemas.pictures import (
     ForgetCelebrity,
     ImageAccepted,
@@ -43,7 +43,7 @@ class Story:
         self.index = ClaimIndex() if index is None else index
         self.poison: set[int] = set()
         run = partial(self.claim, index=self.index)
-        sections = {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision}
+        sections = {"item|": ClaimedItem, "image|": Claim, "revision|": ClaimsRevision, "gone|": ForgottenPerson}
         emits = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten)
         reads = (ImageFetched, RuleImage, ForgetCelebrity)
         row = Stage("claim", reads, Kind.DECIDE, run, emits, TableSpec("claims", sections))

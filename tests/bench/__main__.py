@@ -27,6 +27,7 @@ PARTS: Final = {
     "memory": "resident memory over a long run",
     "micro": "microseconds of each step in memory",
     "pictures": "which copies of photos are found, and what hashing and cleaning cost",
+    "picture_path": "pictures/s from event to event, beside plain loops and img2dataset",
     "claims": "look-ups of near duplicates among up to a million pictures",
 }
 NEEDS_NO_SERVERS: Final = {"micro", "pictures", "claims"}

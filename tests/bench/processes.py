@@ -112,13 +112,13 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / _TICK + sum(cpu_seconds(child) for child in _children(pid))
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process and its children, in MB; NaN where the system does not show it."""
+def resident_mb(pid: int, alone: bool = False) -> float:
+    """Resident memory of a process, and of its children unless `alone`, in MB; NaN where the system hides it."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):
         return float("nan")
-    return pages * _PAGE / 1e6 + sum(resident_mb(child) for child in _children(pid))
+    return pages * _PAGE / 1e6 + sum(resident_mb(child) for child in ([] if alone else _children(pid)))
 
 
 def _children(pid: int) -> list[int]:

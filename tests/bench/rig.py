@@ -128,11 +128,15 @@ class Rig:
             "MARQUEE_WEB__PORT": str(self._web_port),
         }
 
-    def worker(self, directory: Path, partitions: int, profile: Path | None = None) -> Measured:
-        """A real worker, as `faust -A app worker` starts it; under the sampler where `profile` names its output."""
+    def worker(self, directory: Path, partitions: int, profile: Path | None = None, **settings: str) -> Measured:
+        """A real worker, as `faust -A app worker` starts it; under the sampler where `profile` names its output.
+
+        Further settings are named as in `section__key`.
+        """
         entry = ["-m", "faust"] if profile is None else ["-m", "tests.bench.sampled_worker", str(profile)]
         arguments = [*entry, "-A", "app", "worker", "-l", "info"]
-        return Measured("worker", directory, arguments, self.environ(directory, partitions))
+        further = {f"MARQUEE_{key.upper()}": value for key, value in settings.items()}
+        return Measured("worker", directory, arguments, self.environ(directory, partitions) | further)
 
     def peer(self, module: str, directory: Path, *arguments: str) -> Measured:
         """A process of `tests.bench.peers`, in a consumer group of its own, with a folder to write to."""

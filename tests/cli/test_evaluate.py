@@ -56,8 +56,8 @@ def test_the_report_on_reviews_has_exactly_the_keys_of_the_contract(marquee: Mar
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [
-        ((), 2, "--ratings FILE or --reviews FILE"),
-        (("--ratings", "a", "--reviews", "b"), 2, "--ratings FILE or --reviews FILE"),
+        ((), 2, "--ratings FILE, --reviews FILE or --faces DIR"),
+        (("--ratings", "a", "--reviews", "b"), 2, "--ratings FILE, --reviews FILE or --faces DIR"),
         (("--ratings", "ratings.csv", "--scale", "five"), 2, "write worst:best"),
         (("--reviews", "ratings.csv", "--scale", "1:5"), 2, "--scale is for --ratings"),
         (("--ratings", "none.csv"), 1, "none.csv cannot be read"),

@@ -35,6 +35,7 @@ from tests.connectors.service import (
     cut_off,
     dropped,
     ends_early,
+    instead,
     oversized,
     serving,
     silent,
@@ -475,9 +476,10 @@ class ConnectorSuite:
             pytest.skip("it needs none")
         secret = self.environ()[self.secret]
         caplog.set_level(logging.DEBUG)
-        echo = status(500, f"bad key {secret}")
+        # Services write the credential that they were given into their complaints.
+        echo, shown = status(400, f"bad key {secret}"), instead(f"<html>your key {secret}</html>", "text/html")
         told: list[str] = []
-        for fault in (echo, dropped, cut_off, silent, oversized, a_page, type(self).auth, status(404, secret)):
+        for fault in (echo, shown, dropped, cut_off, silent, oversized, a_page, type(self).auth, status(404, secret)):
             broker = Broker()
             site.faults.extend([fault] * 2)
             report = await self.run(site, tmp_path / str(len(told)), clock, broker, retries=1)

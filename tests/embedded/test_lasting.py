@@ -25,6 +25,7 @@ def test_what_comes_from_outside_lasts_and_so_does_every_order_that_only_time_de
     found = lasting()
     assert found >= {"input", "ratings", "reviews", "facts", "dead-letters"}
     assert found >= {"film-submissions", "training-ratings", "training-reviews"}
+    assert found >= {"images-found", "images-fetched", "images-examined", "film-mentions", "scrape-runs"}
 
 
 def test_what_follows_from_one_partition_is_made_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from schemas.ids import item_id
+from schemas.pictures import ForgetCelebrity, ImageFound
 
 TILDA, KEANU = "Q200534", "Q43416"
 
@@ -93,6 +94,26 @@ async def test_a_person_who_is_forgotten_leaves_nothing_and_others_keep_theirs(s
     rows = [key for name in ("claims", "faces") for rows in story.runner.tables[name].stored.values() for key in rows]
     assert not any(item_id(TILDA, photo(n)).encode() in key for key in rows for n in (1, 2))
     assert story.runner.models["faces"].learner.counts()["faces"] == 2
+
+
+async def test_a_person_who_was_forgotten_can_be_pushed_again_and_is_collected_anew(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(1), photo(2))
+    await story.forget(TILDA)
+    story.now += 60_000
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(1), photo(2))
+    assert (await story.store.people.celebrity(TILDA)).name == "Tilda Swinton"
+    assert await story.verdicts(TILDA) == {photo(1): "kept", photo(2): "kept"}
+    assert story.pictures.asked == [photo(1), photo(2)] * 2
+
+
+async def test_what_was_under_way_when_a_person_was_forgotten_leaves_no_file(story):
+    story.runner.push(ForgetCelebrity(celebrity_id=TILDA))
+    story.runner.push(ImageFound(celebrity_id=TILDA, source="commons", url=photo(1)))
+    await story.runner.settle()
+    assert await story.verdicts(TILDA) == {}
+    assert [area for area, _ in story.pictures.erased] == ["original"]
 
 
 async def test_a_person_nobody_pushed_is_registered_by_the_id_and_named_later(story):

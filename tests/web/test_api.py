@@ -15,6 +15,7 @@ from app.web.routes import ROUTES
 from tests.storage.picture_events import TILDA, item, sha
 from tests.web.conftest import Running, Start
 from tests.web.gallery import fill_gallery
+from tests.web.looking import looking, own_faces, png
 from tests.web.stand_ins import fill, make_worker
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -32,7 +33,8 @@ async def stocked(start: Start, tmp_path: Path) -> Running:
     await fill_gallery(worker.store, tmp_path)
     await fill(worker.store, "tt1375666", "Inception", [8.0] * 12)
     await worker.store.pointers.advance("future-rating", 5, "ab" * 32, {"metrics": {"mae": 1.0}, "created_at": 1.0})
-    running = await start(worker)
+    own_faces(worker)
+    running = await start(worker, faces=looking(worker))
     worker.own_model({"mae": 0.9, "running_mean": 1.0, "mae_warm": None})
     worker.predict("tt1375666", 8.5)
     running.service.beat()
@@ -60,6 +62,7 @@ async def test_every_route_of_the_contract_is_described(stocked: Running) -> Non
         "GET /films/{id}/history", "GET /films/{id}/similar", "GET /models", "GET /models/{name}", "GET /livez",
         "GET /celebrities", "GET /celebrities/{id}", "GET /celebrities/{id}/images", "GET /images/{sha256}",
         "GET /images/{sha256}/thumbnail", "DELETE /celebrities/{id}",
+        "POST /identify",
         "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
     }  # fmt: skip
 
@@ -80,7 +83,8 @@ async def test_every_described_route_answers_as_described(stocked: Running, rout
     named["id"] = TILDA if "celebrities" in route.path else "tt1375666"
     path = route.path.format(**named)
     body = BODIES.get(route.path) if route.method == "POST" else None
-    async with stocked.client.request(route.method, stocked.url + path, json=body) as response:
+    sent: dict[str, Any] = {"data": png("red")} if isinstance(route.body, str) else {"json": body}
+    async with stocked.client.request(route.method, stocked.url + path, **sent) as response:
         assert str(response.status) in operation["responses"]
         assert response.status == route.status
         content = operation["responses"][str(route.status)]["content"]

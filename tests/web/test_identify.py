@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,70 +12,12 @@ import pytest
 from PIL import Image
 
 from agents.errors import Unavailable
-from app.pictures.decode import Limits, Reason
+from app.pictures.decode import Reason
 from app.pictures.sandbox import Failed, Sandbox
-from app.web.identify import FaceDesk
 from models.face_learner import FaceLearner
-from schemas.pictures import FaceConfirmed
-from tests.pictures.fake_faces import FakeFaceEngine, portrait
 from tests.web.conftest import Running, Start
-from tests.web.stand_ins import FakeLearner, FakeWorker, make_worker
-
-FAKE = "tests.pictures.fake_faces:load_fake"
-PEOPLE = {"Q1": "red", "Q2": "green", "Q3": "blue"}
-
-
-class Here:
-    """The pool without processes."""
-
-    async def run(self, job: Callable[..., Any], *args: Any) -> Any:
-        return job(*args)
-
-
-class Broken:
-    """A pool that answers, or raises, what a test says."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    async def run(self, job: Callable[..., Any], *args: Any) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
-
-
-def png(*people: str) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(portrait(*people)).save(out, "PNG")
-    return out.getvalue()
-
-
-def taught(people: dict[str, str]) -> FaceLearner:
-    learner, engine = FaceLearner(), FakeFaceEngine()
-    for order, (person, colour) in enumerate(people.items(), 1):
-        picture = portrait(colour)
-        embedding = engine.embed(picture, engine.detect(picture)[0]).astype("<f4").tobytes()
-        learner.observe(
-            FaceConfirmed(
-                item_id=person,
-                celebrity_id=person,
-                image_id="a" * 64,
-                embedding=embedding,
-                face_model=engine.model,
-                order=order,
-            )
-        )
-    return learner
-
-
-def looking(worker: FakeWorker, pool: Any = None, maker: str | None = FAKE, **options: Any) -> FaceDesk:
-    return FaceDesk(worker, pool or Here(), Limits(max_bytes=100_000), maker, **options)
-
-
-def own(worker: FakeWorker, learner: FaceLearner | None) -> None:
-    lessons = None if learner is None else SimpleNamespace(learner=learner, applied=7)
-    spec = SimpleNamespace(name="faces", stage="learn-faces", reads=FaceConfirmed)
-    worker.learners["faces"] = FakeLearner(spec, lessons)
+from tests.web.looking import PEOPLE, Broken, looking, own_faces, png, taught
+from tests.web.stand_ins import make_worker
 
 
 @pytest.fixture
@@ -86,7 +27,7 @@ async def running(start: Start) -> Running:
 
 async def begin(start: Start, **options: Any) -> Running:
     worker = make_worker()
-    own(worker, taught(PEOPLE))
+    own_faces(worker, taught(PEOPLE))
     return await start(worker, faces=looking(worker, **options))
 
 
@@ -192,7 +133,7 @@ async def test_without_the_extra_it_is_said_what_is_missing(start: Start) -> Non
 
 async def test_a_token_is_asked_for_where_one_is_set(start: Start) -> None:
     worker = make_worker()
-    own(worker, taught(PEOPLE))
+    own_faces(worker, taught(PEOPLE))
     running = await start(worker, token="secret", faces=looking(worker))
     assert (await ask(running, png("red")))[0] == 401
     assert (await ask(running, png("red"), headers={"Authorization": "Bearer secret"}))[0] == 200
@@ -214,7 +155,7 @@ class Keeper:
 
 async def test_who_does_not_own_the_model_goes_by_its_newest_snapshot() -> None:
     worker, now = make_worker(), [100.0]
-    own(worker, None)
+    own_faces(worker, None)
     keeper = worker.keeper = Keeper()
     desk = looking(worker, clock=lambda: now[0])
 
@@ -239,7 +180,7 @@ async def test_who_does_not_own_the_model_goes_by_its_newest_snapshot() -> None:
 
 async def test_while_the_pointers_are_away_the_last_snapshot_serves() -> None:
     worker, now = make_worker(), [100.0]
-    own(worker, None)
+    own_faces(worker, None)
     worker.keeper = Keeper()
     worker.keeper.learner = taught({"Q7": "green"})
     await worker.store.pointers.advance("faces", 7, "aa" * 32, {})
@@ -263,7 +204,7 @@ async def test_it_is_described(running: Running) -> None:
 
 async def test_the_sandbox_looks_at_what_strangers_send() -> None:
     worker = make_worker()
-    own(worker, taught(PEOPLE))
+    own_faces(worker, taught(PEOPLE))
     async with Sandbox(processes=1) as pool, asyncio.timeout(120):
         desk = looking(worker, pool=pool)
         found = await desk.who_is_on(png("blue"))
