@@ -16,7 +16,6 @@ from app.connectors.acl_imdb import (
     MAX_ADDRESSES,
     MAX_REVIEW,
     Addresses,
-    ReviewName,
     film_of,
     parse_addresses,
     parse_addresses_name,
@@ -34,6 +33,7 @@ from app.connectors.session import Session
 from app.connectors.tar_stream import BadEntry, Entry, Wanted, entries
 from schemas.base import Rejected
 
+MOST_PADDING: Final = 1 << 20
 GROUPS: Final = ("test/neg", "test/pos", "train/neg", "train/pos", "train/unsup")
 
 
@@ -60,6 +60,7 @@ class ImdbReviewsConnector(Connector[Config]):
 
     def __init__(self, config: Config, session: Session) -> None:
         super().__init__(config, session)
+        self._ended: tuple[str | None, int] = (None, 0)
         self._groups = GROUPS if config.unlabelled else GROUPS[:-1]
 
     async def check(self) -> str:
@@ -76,7 +77,6 @@ class ImdbReviewsConnector(Connector[Config]):
         for note in (*notes, *followed.notes):
             yield note
         reviews = _Reviews(source, followed)
-        self._ended: tuple[str | None, int] = (None, 0)
         async with aclosing(each_new(kept, partial(self._pieces, reviews), lambda: self._ended)) as said:
             async for each in said:
                 yield each
@@ -116,10 +116,7 @@ class ImdbReviewsConnector(Connector[Config]):
     async def _entries(self, wanted: Wanted, begun: Standing) -> AsyncGenerator[Entry | BadEntry]:
         place = self.config.path
         folder = None if "://" in place or self.session.home else Path(place)
-        if folder is not None and folder.is_dir():
-            files = _folder(folder, wanted)
-        else:
-            files = self._archive(wanted, begun)
+        files = _folder(folder, wanted) if folder is not None and folder.is_dir() else self._archive(wanted, begun)
         async with aclosing(files) as found:
             async for entry in found:
                 yield entry
@@ -129,9 +126,12 @@ class ImdbReviewsConnector(Connector[Config]):
         async with aclosing(plain.parts(begun)) as parts, aclosing(entries(parts, wanted, self.config.path)) as found:
             async for entry in found:
                 yield entry
-            # The archive's own end stands before that of the file; only behind the latter is its size known.
-            async for _ in parts:
-                pass
+            # The archive's own end stands a little before that of the file, behind which its size is known.
+            left = MOST_PADDING
+            async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    break
         self._ended = plain.ended
 
 

@@ -90,7 +90,8 @@ class _Tar:
         if not 0 <= member.size <= MOST_MEMBER:
             raise MalformedError(f"{self._place}: a member of {member.size} bytes: refused", block)
         if member.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-            return self._take(member, MOST_NAME)
+            self._take(member, MOST_NAME)
+            return None
         name, self._renamed = self._renamed or member.name, None
         member.name = name
         padded = _padded(member.size)
@@ -100,16 +101,16 @@ class _Tar:
             return BadEntry(name, reason)
         most = self._wanted(name) if member.isreg() else 0
         if most and member.size <= most:
-            return self._take(member, most)
+            self._take(member, most)
+            return None
         self._skip = padded
         return BadEntry(name, f"{member.size} bytes, which no review has") if most else None
 
     def _take(self, member: tarfile.TarInfo, most: int) -> None:
         if member.size > most:
             raise MalformedError(f"{self._place}: a name of {member.size} bytes: refused")
-        self._member, self._need = member, _padded(member.size)
-        if not member.size:
-            self._member, self._need = None, BLOCK
+        if member.size:
+            self._member, self._need = member, _padded(member.size)
 
     def _content(self, block: bytes) -> Entry | None:
         member, self._member, self._need = self._member, None, BLOCK

