@@ -8,16 +8,8 @@ from agents.messages import Message
 from agents.person_case import PersonCase
 from schemas.base import Record
 from schemas.entities import JudgedItem, PersonFaces
-from schemas.pictures import (
-    FaceConfirmed,
-    FacesForgotten,
-    FaceWithdrawn,
-    ImageDiscarded,
-    ImageExamined,
-    ImageKept,
-    ImageWithdrawn,
-    PersonForgotten,
-)
+from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
+from schemas.pictures import ImageDiscarded, ImageExamined, ImageKept, ImageWithdrawn, PersonForgotten
 
 
 async def judge(
@@ -41,6 +33,7 @@ async def judge(
         yield FacesForgotten(celebrity_id=record.celebrity_id, order=record.order)
         return
     before = items.get(record.item_id)
+    # Withdrawals do not wait for the sandbox: they overtake examinations of decisions that were made before them.
     if before is not None and record.order <= before.order:
         return
     case = PersonCase(person, items, record.order)
@@ -66,6 +59,7 @@ def _events(
     if isinstance(picture, ImageExamined) and row.verdict == "kept":
         yield _kept(picture, row)
         confirmed = _confirmed(picture, row)
+        # A new face of the item takes the old one's place by itself.
         if confirmed is not None:
             yield confirmed
             return

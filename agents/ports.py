@@ -10,11 +10,11 @@ import msgspec
 from agents.messages import Message
 from schemas.commands import ControlModel
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
+from schemas.faces import FaceRecognised
 from schemas.mentions import MatchUnresolved, MentionMatched
 from schemas.pictures import (
     CelebrityRegistered,
     Face,
-    FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,

@@ -7,9 +7,9 @@ from typing import Any
 
 from agents.messages import Message
 from agents.ports import PictureEraser, PictureProjections
+from schemas.faces import FaceRecognised
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,

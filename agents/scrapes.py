@@ -106,7 +106,9 @@ def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
         case ConnectorSteered():
             return _changed(state, paused=event.action == "pause", pause_reason=event.reason)
         case ScrapeStarted():
-            return _with_run(state, event, started_at=event.started_at)
+            # Where it began is told at its end: a life after a crash begins further on.
+            begun = {} if event.resumed else {"cursor_before": state.cursor}
+            return _with_run(state, event, started_at=event.started_at, **begun)
         case ScrapeCheckpointed():
             state = _with_run(state, event, counts=event.counts)
             return _changed(state, cursor=event.cursor, state=event.state)
@@ -137,7 +139,8 @@ _OF_REQUEST = [name for name in WaitingRun.__struct_fields__ if name in ScrapeAd
 def _with_run(
     state: ScrapeState, event: ScrapeStarted | ScrapeCheckpointed | SlaMissed, **changes: object
 ) -> ScrapeState:
-    queue = [_changed(run, **changes) if run.run_id == event.run_id else run for run in state.queue]
+    meant = (event.run_id, event.attempt)
+    queue = [_changed(run, **changes) if (run.run_id, run.attempt) == meant else run for run in state.queue]
     return _changed(state, queue=queue)
 
 

@@ -76,13 +76,10 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWithdrawn
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceConfirmed,
-    FaceRecognised,
-    FacesForgotten,
-    FaceWithdrawn,
     ForgetCelebrity,
     ImageAccepted,
     ImageDiscarded,
@@ -162,49 +159,27 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
 
 
 def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
-    judged = (ImageKept, ImageDiscarded, FaceConfirmed, FaceWithdrawn, FacesForgotten)
+    claims = partial(claim, index=ClaimIndex())
     claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, EraseCelebrity)
     faces = (FaceConfirmed, FaceWithdrawn, FacesForgotten)
-    pictures: Any = ports.pictures
+    examined, judged = (ImageExamined, ImageWithdrawn, PersonForgotten), (ImageKept, ImageDiscarded, *faces)
+    submitted, registered = (SubmitCelebrity, EraseCelebrity), (CelebrityRegistered,)
+    fetched = (ImageFetched, ImageRejected, SubmitCelebrity)
+    fetch, examine = _asking(ask_for_picture, ports), _asking(ask_for_examination, ports)
     return (
+        _decide("register-celebrity", submitted, register_celebrity, registered, CELEBRITIES),
+        _reach("fetch", ImageFound, fetch, fetch_picture, fetched, 128, FOUND, (CELEBRITIES,)),
+        _decide("claim", (ImageFetched, RuleImage, ForgetCelebrity), claims, claimed, CLAIMS),
+        _reach("examine", ImageAccepted, examine, examine_picture, (ImageExamined,), 64),
         _decide(
-            "register-celebrity",
-            (SubmitCelebrity, EraseCelebrity),
-            register_celebrity,
-            (CelebrityRegistered,),
-            CELEBRITIES,
+            "judge", (ImageExamined, ImageWithdrawn, PersonForgotten), judge, (ImageKept, ImageDiscarded, *faces), FACES
         ),
-        Stage(
-            "fetch",
-            (ImageFound,),
-            Kind.REACH,
-            run=fetch_picture,
-            ask=partial(ask_for_picture, pictures=pictures),
-            emits=(ImageFetched, ImageRejected, SubmitCelebrity),
-            table=FOUND,
-            looks_up=(CELEBRITIES,),
-            batch=128,
-        ),
-        _decide(
-            "claim",
-            (ImageFetched, RuleImage, ForgetCelebrity),
-            partial(claim, index=ClaimIndex()),
-            claimed,
-            CLAIMS,
-        ),
-        Stage(
-            "examine",
-            (ImageAccepted,),
-            Kind.REACH,
-            run=examine_picture,
-            ask=partial(ask_for_examination, pictures=pictures),
-            emits=(ImageExamined,),
-            table=TableSpec("examine", {}),
-            batch=64,
-        ),
-        _decide("judge", (ImageExamined, ImageWithdrawn, PersonForgotten), judge, judged, FACES),
         Stage("learn-faces", faces, Kind.LEARN, emits=(FaceRecognised,)),
     )
+
+
+def _asking(ask: Callable[..., Awaitable[Any]], ports: Ports) -> Callable[..., Awaitable[Any]]:
+    return partial(ask, pictures=ports.pictures)
 
 
 def _collecting(ports: Ports) -> tuple[Stage, ...]:
@@ -253,6 +228,20 @@ def _decide(
 ) -> Stage:
     # A stage that remembers nothing keeps its mark all the same.
     return Stage(name, reads, Kind.DECIDE, run, emits, table or TableSpec(name, {}), looks_up)
+
+
+def _reach(
+    name: str,
+    reads: type[Record],
+    ask: Callable[..., Awaitable[Any]],
+    run: Callable[..., AsyncIterator[Record]],
+    emits: tuple[type[Record], ...],
+    batch: int,
+    table: TableSpec | None = None,
+    looks_up: tuple[TableSpec, ...] = (),
+) -> Stage:
+    kept = table or TableSpec(name, {})
+    return Stage(name, (reads,), Kind.REACH, run, emits, kept, looks_up, batch=batch, ask=ask)
 
 
 def _keep(

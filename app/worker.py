@@ -74,7 +74,6 @@ class Worker:
         )
         self.web = WebService(self)
         self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
-        self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
         self.prepared = False
         self._stopping = asyncio.Event()
         self._configured: asyncio.Task[int] | None = None

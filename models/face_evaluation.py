@@ -95,6 +95,7 @@ def evaluate_faces(
     """
     pictures = labelled_pictures(folder)
     total = len(pictures)
+    # One person after the other would be too easy: the last name would be the right one.
     random.Random(seed).shuffle(pictures)
     recogniser, tally = FaceRecogniser(), _Tally()
     started = clock()
@@ -135,6 +136,7 @@ class _Tally:
 
 def _name_then_learn(recogniser: FaceRecogniser, vectors: list[Vector], person: str) -> None:
     recogniser.score(recogniser.answers(vectors[recogniser.best_known(vectors)]), person)
+    # Only now may the label say which face it was.
     own = _own(recogniser, vectors, person)
     if own is not None:
         recogniser.teach(own, person)

@@ -39,6 +39,7 @@ class FaceScores(msgspec.Struct, array_like=True):
 
     def add(self, said: tuple[str | None, ...], truth: str, met: bool) -> None:
         """Score one answer a name of NAMES (None is "unknown") for a face of `truth`."""
+        # Who has never been seen cannot be named: an open set is judged by whether it is admitted.
         right = [answer == (truth if met else None) for answer in said]
         self.labels += 1
         self.met += met

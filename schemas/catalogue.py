@@ -21,13 +21,10 @@ from schemas.events import (
     ReviewObserved,
     SentimentPredicted,
 )
+from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWithdrawn
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceConfirmed,
-    FaceRecognised,
-    FacesForgotten,
-    FaceWithdrawn,
     ForgetCelebrity,
     ImageAccepted,
     ImageDiscarded,

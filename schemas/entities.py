@@ -161,7 +161,7 @@ class AdmittedRun(Entity, kw_only=True, array_like=True):
 
 
 class WaitingRun(Entity, kw_only=True, array_like=True):
-    """A run in its connector's queue; `started` once a worker has begun it."""
+    """A run in its connector's queue; `started_at` once a worker has begun it, at `cursor_before`."""
 
     run_id: str
     trigger: Trigger
@@ -174,6 +174,7 @@ class WaitingRun(Entity, kw_only=True, array_like=True):
     started_at: str | None = None
     counts: ScrapeCounts = ScrapeCounts()
     sla_missed: bool = False
+    cursor_before: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ScrapeState(Entity, kw_only=True):

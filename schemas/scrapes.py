@@ -128,6 +128,7 @@ class ScrapeCheckpointed(Record, frozen=True, kw_only=True, tag_field="type", ta
     connector: str
     cursor: dict[str, Any]
     counts: ScrapeCounts
+    attempt: Count = 1
     state: dict[str, Any] = msgspec.field(default_factory=dict)
     """What the shared runner keeps for a connector: spent quota, validators of its HTTP cache."""
     done: Count = 0
@@ -167,6 +168,7 @@ class SlaMissed(Record, frozen=True, kw_only=True, tag_field="type", tag="sla-mi
     connector: str
     logical_date: str | None
     missed_at: str
+    attempt: Count = 1
 
 
 RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed

@@ -101,8 +101,17 @@ def test_every_setting_has_a_help_text() -> None:
 
 
 def _picture() -> tuple[set[str], set[tuple[str, str]]]:
-    """The topics of the pipeline's picture, and its arrows between topics and stages, both as shape and label."""
-    (drawing,) = re.findall(r"```mermaid\n(.*?)```", README, re.S)
+    """The topics of the pipeline's pictures, and their arrows between topics and stages, both as shape and label."""
+    topics_drawn: set[str] = set()
+    arrows: set[tuple[str, str]] = set()
+    for drawing in re.findall(r"```mermaid\n(.*?)```", README, re.S):
+        found, drawn = _drawn(drawing)
+        topics_drawn |= found
+        arrows |= drawn
+    return topics_drawn, arrows
+
+
+def _drawn(drawing: str) -> tuple[set[str], set[tuple[str, str]]]:
     labels = {name: f"[({topic})]" for name, topic in re.findall(r"(\w+)\[\(([\w-]+)\)\]", drawing)}
     labels |= {name: f"([{stage}])" for name, stage in re.findall(r"(\w+)\(\[([\w-]+)\]\)", drawing)}
     bare = re.sub(r"(\w+)(?:\[\(.*?\)\]|\(\[.*?\]\)|\[/.*?/\])", r"\1", drawing)

@@ -122,7 +122,13 @@ class Collector:
             return []
         now = self._now()
         return [
-            SlaMissed(run_id=run.run_id, connector=name, logical_date=run.logical_date, missed_at=_stamp(now))
+            SlaMissed(
+                run_id=run.run_id,
+                connector=name,
+                logical_date=run.logical_date,
+                missed_at=_stamp(now),
+                attempt=run.attempt,
+            )
             for run in state.queue
             if run.logical_date is not None
             and not run.sla_missed

@@ -26,6 +26,7 @@ from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.envelope import Envelope, to_headers
+from schemas.events import DeadLetter
 from schemas.ids import derived_id
 from schemas.scrapes import (
     ScrapeCheckpointed,
@@ -83,12 +84,17 @@ def event_of(record: Record, event_id: str, now: float) -> Outgoing:
 class _TellingSink:
     """Puts what was kept meanwhile in front of the next records, when those before it are with the broker."""
 
-    def __init__(self, sink: Sink, checkpoint: Callable[[], list[Outgoing]]) -> None:
+    def __init__(self, sink: Sink, checkpoint: Callable[[int, int], list[Outgoing]]) -> None:
         self._sink = sink
         self._checkpoint = checkpoint
+        self._records = self._rejected = 0
 
     async def send(self, records: Iterable[Outgoing]) -> None:
-        await self._sink.send([*self._checkpoint(), *records])
+        sent = list(records)
+        await self._sink.send([*self._checkpoint(self._records, self._rejected), *sent])
+        rejected = sum(record.topic == DeadLetter.topic for record in sent)
+        self._rejected += rejected
+        self._records += len(sent) - rejected
 
 
 class Carrier:
@@ -127,9 +133,10 @@ class Carrier:
         store = EventStore(self._data_dir, state)
         report = await self._run(name, config, run, store)
         retry = self._retry(name, config, run, report)
-        await self._tell(_finished(name, run, report, store, state, self._now()), "finished")
         if retry is not None:
+            # Before the end is told: nobody would ask for it after a crash between the two.
             await self._sink.send([command_of(retry, self._now())])
+        await self._tell(_finished(name, run, report, store, state, self._now()), "finished")
         return Carried(name, run, report, retry is not None)
 
     async def _run(self, name: str, config: ConnectorConfig, run: WaitingRun, store: EventStore) -> Report:
@@ -138,11 +145,14 @@ class Carrier:
         def advance(records: int, at: int, total: int | None) -> None:
             done[:] = [at, total]
 
-        def checkpoint() -> list[Outgoing]:
+        def checkpoint(records: int, rejected: int) -> list[Outgoing]:
             if not store.fresh:
                 return []
             store.fresh = False
-            return [self._event(_checkpointed(name, run, store, done), run, f"checkpoint|{store.kept.cursor!r}")]
+            spent = msgspec.structs.asdict(connector.session.counters)
+            counts = _sum(run.counts, ScrapeCounts(records=records, rejected=rejected, **_known(spent)))
+            told = _checkpointed(name, run, store, done, counts)
+            return [self._event(told, run, f"checkpoint|{store.kept.cursor!r}")]
 
         try:
             films, people = await self._targets(run)
@@ -205,6 +215,16 @@ def person_target(target: Target) -> PersonTarget:
     return msgspec.convert({"celebrity_id": target.id, "name": target.name or "", **ids}, PersonTarget)
 
 
+def _known(counted: Mapping[str, int]) -> dict[str, int]:
+    return {name: counted[name] for name in ScrapeCounts.__struct_fields__ if name in counted}
+
+
+def _sum(one: ScrapeCounts, other: ScrapeCounts) -> ScrapeCounts:
+    """What a run did before it was cut, and since."""
+    names = ScrapeCounts.__struct_fields__
+    return ScrapeCounts(**{name: getattr(one, name) + getattr(other, name) for name in names})
+
+
 def _counts(report: Report) -> ScrapeCounts:
     return ScrapeCounts(
         records=report.records,
@@ -217,12 +237,15 @@ def _counts(report: Report) -> ScrapeCounts:
     )
 
 
-def _checkpointed(name: str, run: WaitingRun, store: EventStore, done: list[Any]) -> ScrapeCheckpointed:
+def _checkpointed(
+    name: str, run: WaitingRun, store: EventStore, done: list[Any], counts: ScrapeCounts
+) -> ScrapeCheckpointed:
     return ScrapeCheckpointed(
         run_id=run.run_id,
         connector=name,
         cursor=dict(store.kept.cursor),
-        counts=ScrapeCounts(),
+        counts=counts,
+        attempt=run.attempt,
         state=store.told(),
         done=done[0],
         total=done[1],
@@ -238,9 +261,10 @@ def _finished(
         status="success" if report.status == "running" else report.status,
         attempt=run.attempt,
         finished_at=_stamp(now),
-        seconds=report.seconds,
-        counts=_counts(report),
-        cursor_before=dict(state.cursor),
+        # From its first beginning on, also where a crash came between.
+        seconds=report.seconds if run.started_at is None else round(now - moment(run.started_at).timestamp(), 3),
+        counts=_sum(run.counts, _counts(report)),
+        cursor_before=dict(state.cursor if run.started_at is None else run.cursor_before),
         cursor_after=dict(store.kept.cursor),
         state=store.told(),
         error=report.error,

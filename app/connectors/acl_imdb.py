@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from schemas.base import Rejected
@@ -20,7 +19,7 @@ _ADDRESSES: Final = re.compile(r"(?:.*/)?(train|test)/urls_(pos|neg|unsup)\.txt"
 _TITLE: Final = re.compile(r"/title/(tt[0-9]{7,10})(?:/|$)")
 _BREAK: Final = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 
-Addresses = Mapping[str, list[str]]
+Addresses = dict[str, list[str]]
 """By set, such as train/pos: the address of its n-th review at place n."""
 
 

@@ -16,6 +16,7 @@ from app.connectors.acl_imdb import (
     MAX_ADDRESSES,
     MAX_REVIEW,
     Addresses,
+    ReviewName,
     film_of,
     parse_addresses,
     parse_addresses_name,
@@ -82,31 +83,34 @@ class ImdbReviewsConnector(Connector[Config]):
                 yield each
 
     async def _pieces(self, reviews: _Reviews, begun: Standing) -> AsyncGenerator[Piece]:
-        def wanted(path: str) -> int:
-            name = parse_name(path)
-            return MAX_REVIEW if name is not None and name.group in self._groups else 0
-
-        # The source is asked first whether it changed: the addresses may stand anywhere in it.
-        async with aclosing(self._entries(wanted, begun)) as found:
+        looked = False
+        async with aclosing(self._entries(self._wanted, begun)) as found:
             async for entry in found:
-                if not reviews.addresses:
-                    reviews.addresses = await self._addresses()
                 if isinstance(entry, BadEntry):
                     yield Piece(repr(entry).encode(), partial(_refused, entry))
+                elif (name := parse_name(entry.name)) is None:
+                    reviews.addresses |= _addresses(entry)
                 else:
-                    yield Piece(
-                        entry.name.encode("utf-8", "replace") + b"\0" + entry.body, partial(reviews.read, entry)
-                    )
+                    if name.group not in reviews.addresses and not looked:
+                        looked = True
+                        reviews.addresses |= await self._all_addresses()
+                    proof = entry.name.encode("utf-8", "replace") + b"\0" + entry.body
+                    yield Piece(proof, partial(reviews.read, name, entry.body))
 
-    async def _addresses(self) -> Addresses:
-        def wanted(path: str) -> int:
-            return MAX_ADDRESSES if parse_addresses_name(path) in self._groups else 0
+    def _wanted(self, path: str) -> int:
+        name = parse_name(path)
+        if name is not None:
+            return MAX_REVIEW if name.group in self._groups else 0
+        return MAX_ADDRESSES if parse_addresses_name(path) in self._groups else 0
 
-        found: dict[str, list[str]] = {}
+    async def _all_addresses(self) -> Addresses:
+        """What an archive says behind its reviews of the films that they are about. Raises SourceError."""
+        found: Addresses = {}
+        wanted = partial(_only_addresses, self._groups)
         async with aclosing(self._entries(wanted, Standing())) as files:
             async for entry in files:
                 if isinstance(entry, Entry):
-                    found[parse_addresses_name(entry.name) or ""] = parse_addresses(entry.body)
+                    found |= _addresses(entry)
                 if len(found) == len(self._groups):
                     break
         if not found:
@@ -142,17 +146,23 @@ class _Reviews:
         self._source, self._followed = source, followed
         self.addresses: Addresses = {}
 
-    def read(self, entry: Entry, number: int) -> Observed | Refused | None:
-        name = parse_name(entry.name)
-        assert name is not None
+    def read(self, name: ReviewName, body: bytes, number: int) -> Observed | Refused | None:
         try:
             found, address = film_of(name, self.addresses)
             film = self._followed.canonical(found)
             if film is None:
                 return None
-            return observed(parse_review(name, entry.body, film, address, self._source), number)
+            return observed(parse_review(name, body, film, address, self._source), number)
         except Rejected as error:
-            return Refused(number, f"{name.id}: {error}", entry.body[:MAX_REVIEW])
+            return Refused(number, f"{name.id}: {error}", body)
+
+
+def _only_addresses(groups: tuple[str, ...], path: str) -> int:
+    return MAX_ADDRESSES if parse_addresses_name(path) in groups else 0
+
+
+def _addresses(entry: Entry) -> Addresses:
+    return {parse_addresses_name(entry.name) or "": parse_addresses(entry.body)}
 
 
 def _refused(entry: BadEntry, number: int) -> Refused:

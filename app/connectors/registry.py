@@ -23,6 +23,8 @@ from app.connectors.fetch import Fetcher
 from app.connectors.google_images import GoogleImagesConnector
 from app.connectors.imdb_reviews import ImdbReviewsConnector
 from app.connectors.mongodb import MongoConnector
+from app.connectors.news_api import NewsConnector
+from app.connectors.rss import RssConnector
 from app.connectors.session import Session
 from app.connectors.sparql import SparqlConnector
 from app.connectors.sql import SqlConnector
@@ -36,6 +38,8 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
     GoogleImagesConnector,
     ImdbReviewsConnector,
     MongoConnector,
+    NewsConnector,
+    RssConnector,
     SparqlConnector,
     SqlConnector,
     TmdbConnector,

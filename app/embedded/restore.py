@@ -124,6 +124,7 @@ class Tally:
         self._total, self._progress = total, progress
 
     def add(self, records: int) -> None:
+        """So many more are back."""
         self.records += records
         if self._progress is not None:
             self._progress(self.records, self._total)

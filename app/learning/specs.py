@@ -9,7 +9,7 @@ from models.face_learner import FaceLearner
 from models.rating_learner import RatingLearner
 from models.review_learner import ReviewLearner
 from schemas.events import RatingCleaned, ReviewCleaned
-from schemas.pictures import FaceConfirmed, FacesForgotten, FaceWithdrawn
+from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
 
 MODELS: Final = (
     ModelSpec(RatingLearner.name, "learn-ratings", RatingCleaned, RatingLearner, RatingLearner.from_bytes),

@@ -39,6 +39,11 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None = None
     seconds: float | None = None
     targets: int = 0
+    resumed: bool = False
+    """Whether a crash or a move to another worker cut it, and it went on from its cursor."""
+    done: int = 0
+    total: int | None = None
+    """How far of what the source is while it runs, in the source's own units; None where it does not say."""
     counts: ScrapeCounts = ScrapeCounts()
     cursor_before: dict[str, Any] = {}
     cursor_after: dict[str, Any] = {}
@@ -159,6 +164,15 @@ class RunQueries:
             )
         return states
 
+    async def open_match(self, mention_id: str) -> bool | None:
+        """Whether a mention waits for somebody; None where it is not known."""
+        found = await self._mentions.get([mention_id])
+        return bool(found[0]["open"]) if found else None
+
+    async def open_count(self) -> int:
+        """How many mentions wait for somebody."""
+        return await self._mentions.count({"open": True})
+
     async def open_matches(self, limit: int) -> list[OpenMatch]:
         """Mentions that wait for somebody."""
         where: Filter = {"open": True}
@@ -179,14 +193,11 @@ def _of_run(message: Message[RunEvent]) -> tuple[Document, Document]:
     event = message.data
     if isinstance(event, ConnectorSteered):
         return {}, {}
-    attempt = getattr(event, "attempt", None)
-    if attempt is None:
-        attempt = 1
-    identity = {"_id": joined(event.connector, event.run_id, str(attempt)), "place": message.offset}
+    identity = {"_id": joined(event.connector, event.run_id, str(event.attempt)), "place": message.offset}
     initial: Document = {
         "run_id": event.run_id,
         "connector": event.connector,
-        "attempt": attempt,
+        "attempt": event.attempt,
         "asked": message.offset,
         "asked_at": message.received_at,
     }
@@ -194,23 +205,14 @@ def _of_run(message: Message[RunEvent]) -> tuple[Document, Document]:
         told = {"trigger": event.trigger, "logical_date": event.logical_date, "targets": len(event.targets)}
         return {**identity, **told}, {**initial, "status": WAITING}
     if isinstance(event, ScrapeStarted):
-        return {**identity, "status": "running", "started_at": event.started_at}, initial
+        resumed = {"resumed": True} if event.resumed else {}
+        return {**identity, "status": "running", "started_at": event.started_at, **resumed}, initial
     if isinstance(event, ScrapeCheckpointed):
-        return {**identity, "done": event.done, "total": event.total, "status": "running"}, initial
+        told = {"done": event.done, "total": event.total, "counts": msgspec.to_builtins(event.counts)}
+        return {**identity, **told, "status": "running"}, initial
     if isinstance(event, SlaMissed):
         return {**identity, "sla_missed": True}, {**initial, "status": WAITING}
-    names = (
-        "status",
-        "finished_at",
-        "seconds",
-        "cursor_before",
-        "cursor_after",
-        "error",
-        "retry_at",
-        "faults",
-        "counts",
-    )
-    return {**identity, **{name: msgspec.to_builtins(getattr(event, name)) for name in names}}, initial
+    return {**identity, **{name: msgspec.to_builtins(getattr(event, name)) for name in _OF_END}}, initial
 
 
 _OF_END: Final = (

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from agents.messages import rfc3339
 from app.storage.documents import Document
+from schemas.faces import FaceRecognised
 from schemas.ids import normalised_title
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
     ImageFound,

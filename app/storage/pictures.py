@@ -34,10 +34,10 @@ from app.storage.parts import (
     without_stale_parts,
 )
 from app.storage.tombstones import Event, Tombstone, happened_at, latest_tombstones, order_of, outlives, people_named
+from schemas.faces import FaceRecognised
 from schemas.ids import is_celebrity_id, item_id
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,

@@ -115,6 +115,7 @@ class FaceDesk:
 
     async def _read_newest(self) -> None:
         pointers = await self._worker.store.pointers.recent(FaceLearner.name)
+        # A snapshot holds every face in force: it is read again only where it is another one.
         if not pointers or pointers[0].digest == self._digest:
             return
         found = await self._worker.keeper.newest(FaceLearner.name, FaceLearner.from_bytes)
@@ -152,6 +153,7 @@ async def _body(request: web.Request, most: int) -> bytes:
     """The body, of which no more is ever held than is allowed. Raises Problem (400, 413, 415)."""
     if request.content_type.startswith("multipart/"):
         raise Problem(415, "Send the picture's bytes as the body itself, not as a form.")
+    # Said before the bytes have travelled, where the client says how many there are.
     if (request.content_length or 0) > most:
         raise _too_large(most)
     body = bytearray()

@@ -20,17 +20,8 @@ from models.own_face import vector_of
 from schemas.base import Record
 from schemas.entities import JudgedItem, PersonFaces
 from schemas.envelope import Envelope
-from schemas.pictures import (
-    Face,
-    FaceConfirmed,
-    FacesForgotten,
-    FaceWithdrawn,
-    ImageDiscarded,
-    ImageExamined,
-    ImageKept,
-    ImageWithdrawn,
-    PersonForgotten,
-)
+from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
+from schemas.pictures import Face, ImageDiscarded, ImageExamined, ImageKept, ImageWithdrawn, PersonForgotten
 from tests.models.faces import MODEL, face
 
 BOX = (10, 20, 90, 110)

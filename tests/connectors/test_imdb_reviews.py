@@ -18,7 +18,7 @@ from app.connectors.tar_stream import MOST_MEMBER, BadEntry, Entry, entries
 from schemas.ids import is_film_id
 from tests.connectors.acl_imdb_source import REVIEWS, archive, files, folder, member, packed
 from tests.connectors.local_suite import LocalSuite, fault_of, opened, read
-from tests.connectors.service import Service
+from tests.connectors.service import Service, serving
 from tests.connectors.suite import Broker, ConnectorSuite, FakeClock
 
 
@@ -31,6 +31,12 @@ def in_archive(tmp_path: Path, body: bytes, **more: Any) -> dict[str, Any]:
     """The table for an archive with this content."""
     (tmp_path / "aclImdb.tar.gz").write_bytes(body)
     return keys(tmp_path / "aclImdb.tar.gz", **more)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time of its own."""
+    return FakeClock()
 
 
 class TestFolder(LocalSuite):
@@ -80,13 +86,13 @@ class Files(Service):
 
 
 class TestOverHttp(ConnectorSuite):
-    """From a server: asked for twice, once for the addresses."""
+    """From a server."""
 
     kind = "imdb_reviews"
     keys = {"path": "aclImdb_v1.tar.gz"}  # noqa: RUF012
     records = REVIEWS
     topics = {"reviews"}  # noqa: RUF012
-    pages = 2
+    pages = 1
     whole = False
     typed = False
 
@@ -100,6 +106,16 @@ class TestOverHttp(ConnectorSuite):
         await self.run(site, tmp_path, clock, Broker())
         report = await self.run(site, tmp_path, clock, Broker())
         assert (report.status, report.records, report.bytes, report.requests) == ("success", 0, 0, 1)
+
+
+async def test_an_archive_with_its_addresses_at_the_end_is_asked_for_twice(tmp_path: Path, clock: FakeClock) -> None:
+    site = Files()
+    site.body = packed(files(), last=True)
+    async with serving(site):
+        suite = TestOverHttp()
+        for requests in (2, 1):
+            report = await suite.run(site, tmp_path, clock, Broker())
+            assert (report.status, report.requests) == ("success", requests)
 
 
 async def test_a_review_says_its_film_its_score_and_its_text(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from app.memory import MemoryLog, MemoryRunner
 from app.topology import film_topology
 from models.face_learner import FaceLearner
 from models.face_scores import Confusion
-from schemas.pictures import FacesForgotten, FaceWithdrawn
+from schemas.faces import FacesForgotten, FaceWithdrawn
 from tests.models.faces import album
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from schemas.pictures import FaceConfirmed
+from schemas.faces import FaceConfirmed
 
 MODEL = "fake@0123456789ab"
 

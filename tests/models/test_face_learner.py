@@ -16,7 +16,7 @@ from models.face_learner import FaceLearner
 from models.face_scores import UNKNOWN, WINDOW, FaceScores
 from models.review_learner import ReviewLearner
 from models.snapshot import SnapshotIncompatible
-from schemas.pictures import FaceConfirmed, FacesForgotten, FaceWithdrawn
+from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
 from tests.models.faces import album, confirmed, face
 
 ROOT = Path(__file__).parents[2]

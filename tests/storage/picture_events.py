@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from agents.messages import Message, rfc3339
 from schemas.base import Record
 from schemas.envelope import Envelope
+from schemas.faces import FaceRecognised
 from schemas.ids import item_id
 from schemas.pictures import (
     CelebrityRegistered,
-    FaceRecognised,
     ImageAccepted,
     ImageDiscarded,
     ImageFound,

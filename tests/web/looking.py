@@ -12,7 +12,7 @@ from PIL import Image
 from app.pictures.decode import Limits
 from app.web.identify import FaceDesk
 from models.face_learner import FaceLearner
-from schemas.pictures import FaceConfirmed
+from schemas.faces import FaceConfirmed
 from tests.pictures.fake_faces import FakeFaceEngine, portrait
 from tests.web.stand_ins import FakeLearner, FakeWorker
 

@@ -1,0 +1,306 @@
+"""What Guardian, NewsAPI and GDELT answer, as articles of one form, and the records in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from app.connectors.answers import Answer, decoded
+from app.connectors.base import FilmTarget
+from app.connectors.errors import (
+    AuthFailedError,
+    MalformedError,
+    NotFoundError,
+    QuotaExhaustedError,
+    RetryableError,
+    SourceError,
+)
+from app.connectors.film_signs import headline_is_of, reviewed, shows_a_film
+from app.connectors.movielens import moment
+from app.connectors.pseudonym import pseudonym
+from models.scores_in_text import score_in
+from schemas.base import Record, Rejected
+from schemas.events import ReviewObserved
+from schemas.ids import derived_id
+from schemas.mentions import FilmMentioned
+
+LONGEST_TEXT: Final = 200_000
+LONGEST_ID: Final = 512
+BEST_STARS: Final = 5.0
+GDELT_PAUSE: Final = 6.0
+"""Seconds to wait where GDELT says that five have to lie between two requests."""
+LANGUAGES: Final = {
+    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
+    "nl": "Dutch", "sv": "Swedish", "pl": "Polish", "ru": "Russian", "ja": "Japanese", "zh": "Chinese",
+    "ko": "Korean", "ar": "Arabic", "tr": "Turkish", "hi": "Hindi",
+}  # fmt: skip
+_CODES: Final = {name: code for code, name in LANGUAGES.items()}
+_CUT: Final = re.compile(r"(?:…|\.\.\.)?\s*\[\+\d+ chars\]\s*$")
+_LOOSE_ESCAPE: Final = re.compile(rb'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
+
+
+class EndOfResultsError(SourceError):
+    """The plan shows no more results of this search: what came is all there is."""
+
+
+class Article(NamedTuple):
+    """One article; `when` RFC 3339, `stars` 0 to 5."""
+
+    id: str
+    title: str
+    text: str
+    when: str | None
+    url: str | None = None
+    lang: str | None = None
+    author: str | None = None
+    stars: float | None = None
+
+
+class Page(NamedTuple):
+    """Articles of one answer, how many entries it had, and how many pages or articles there are in all."""
+
+    articles: list[Article]
+    entries: int
+    total: int
+
+
+class GuardianFields(msgspec.Struct):
+    """What show-fields asks for; texts all of them, each may be missing."""
+
+    starRating: str | float | None = None
+    bodyText: str | None = None
+    byline: str | None = None
+
+
+class GuardianArticle(msgspec.Struct):
+    """One of /search."""
+
+    id: str
+    webTitle: str
+    webUrl: str | None = None
+    webPublicationDate: str | None = None
+    fields: GuardianFields = msgspec.field(default_factory=GuardianFields)
+
+
+class GuardianPage(msgspec.Struct):
+    """The inside of /search."""
+
+    results: list[GuardianArticle]
+    pages: int
+    total: int = 0
+
+
+class GuardianAnswer(msgspec.Struct):
+    """The whole of /search."""
+
+    response: GuardianPage
+
+
+class NewsArticle(msgspec.Struct):
+    """One of /v2/everything; anything may be null."""
+
+    url: str | None = None
+    title: str | None = None
+    description: str | None = None
+    content: str | None = None
+    author: str | None = None
+    publishedAt: str | None = None
+
+
+class NewsAnswer(msgspec.Struct):
+    """The whole of /v2/everything."""
+
+    totalResults: int
+    articles: list[NewsArticle]
+
+
+class GdeltArticle(msgspec.Struct):
+    """One of mode=artlist."""
+
+    url: str
+    title: str = ""
+    seendate: str = ""
+    language: str = ""
+
+
+class GdeltAnswer(msgspec.Struct):
+    """The whole of mode=artlist; nothing at all where nothing was found."""
+
+    articles: list[GdeltArticle] = []
+
+
+def parse_guardian(body: bytes) -> Page:
+    """An answer of /search; `total` counts pages. Raises MalformedError, IncompleteError."""
+    found = decoded(body, GuardianAnswer).response
+    articles = [
+        Article(
+            id=short_id(each.id),
+            title=each.webTitle.strip(),
+            text=(each.fields.bodyText or "").strip(),
+            when=when(each.webPublicationDate),
+            url=each.webUrl,
+            lang="en",
+            author=each.fields.byline,
+            stars=_stars(each.fields.starRating),
+        )
+        for each in found.results
+    ]
+    return Page(articles, len(articles), found.pages)
+
+
+def parse_newsapi(body: bytes, lang: str) -> Page:
+    """An answer of /v2/everything; `total` counts articles. Raises MalformedError, IncompleteError."""
+    found = decoded(body, NewsAnswer)
+    articles = [
+        Article(
+            id=short_id(each.url),
+            title=each.title.strip(),
+            # Publishers cut the text and count what is missing.
+            text="\n\n".join(filter(None, (each.description, _CUT.sub("…", each.content or "")))).strip(),
+            when=when(each.publishedAt),
+            url=each.url,
+            lang=lang,
+            author=each.author,
+        )
+        for each in found.articles
+        # What was withdrawn keeps its place in the list.
+        if each.url and each.title and each.title != "[Removed]"
+    ]
+    return Page(articles, len(found.articles), found.totalResults)
+
+
+def parse_gdelt(body: bytes) -> Page:
+    """An answer of mode=artlist, the oldest first. Raises MalformedError, IncompleteError."""
+    try:
+        found = decoded(body, GdeltAnswer)
+    except MalformedError:
+        # Titles are written into the JSON as they were on the page.
+        found = decoded(_LOOSE_ESCAPE.sub(rb"\\\\", _CONTROL.sub(b" ", body)), GdeltAnswer)
+    articles = [
+        Article(
+            id=short_id(each.url),
+            title=" ".join(each.title.split()),
+            text="",
+            when=when(each.seendate),
+            url=each.url,
+            lang=_CODES.get(each.language),
+        )
+        for each in found.articles
+        if each.url and each.title.strip()
+    ]
+    return Page(articles, len(found.articles), len(found.articles))
+
+
+def parse_article(article: Article, target: FilmTarget | None, source: str) -> Record | None:
+    """A review of the film that was asked for, or a mention where none was; None for what is not certainly of a film.
+
+    Only the headline says what an article is about: films are named in each other's reviews all the time.
+    """
+    text = f"{article.title}\n\n{article.text}".strip()[:LONGEST_TEXT]
+    stars = score_in(article.title) if article.stars is None else (article.stars, BEST_STARS, 0.0)
+    value, best, worst = stars or (None, None, None)
+    url = article.url if article.url is None or len(article.url) <= 4096 else None
+    common: dict[str, Any] = {
+        "source": source, "source_record_id": article.id, "text": text, "lang": article.lang, "best": best,
+        "worst": worst, "author": pseudonym(source, article.author), "observed_at": article.when, "url": url,
+    }  # fmt: skip
+    if target is not None:
+        if not headline_is_of(article.title, target.title or ""):
+            return None
+        return ReviewObserved(film_id=target.film_id, rating=value, **common)
+    title = reviewed(article.title)
+    if title is None and not shows_a_film(text):
+        return None
+    return FilmMentioned(
+        mention_id=derived_id(source, article.id), title=title, value=value, rating_kind=value and "single", **common
+    )
+
+
+def guardian_fault(answer: Answer) -> SourceError | None:
+    """A spent day is told from too much haste by a header; errors stand inside `response`."""
+    if answer.status == 429 and answer.headers.get("X-RateLimit-Remaining-day", "").strip() == "0":
+        return QuotaExhaustedError(f"{answer.url}: the key's requests of the day are used up")
+    said = _object(answer).get("response")
+    if not isinstance(said, dict) or said.get("status") != "error":
+        return None
+    text = f"{answer.url}: {said.get('message') or 'no reason given'}"
+    if answer.status in (401, 403):
+        return AuthFailedError(text)
+    if "beyond the number of available pages" in text:
+        return EndOfResultsError(text)
+    return None if answer.status >= 429 else SourceError(text)
+
+
+def newsapi_fault(answer: Answer) -> SourceError | None:
+    """NewsAPI's own codes, whatever the HTTP status is."""
+    said = _object(answer)
+    if said.get("status") != "error":
+        return None
+    code, text = said.get("code"), f"{answer.url}: {said.get('message') or 'no reason given'} ({said.get('code')})"
+    if code in ("apiKeyInvalid", "apiKeyMissing", "apiKeyDisabled"):
+        return AuthFailedError(text)
+    if code == "apiKeyExhausted" or (code == "rateLimited" and "24 hour" in text):
+        return QuotaExhaustedError(text)
+    if code in ("rateLimited", "unexpectedError"):
+        return RetryableError(text)
+    return EndOfResultsError(text) if code == "maximumResultsReached" else SourceError(text)
+
+
+def gdelt_fault(answer: Answer) -> SourceError | None:
+    """GDELT writes a sentence where JSON is due, mostly with status 200."""
+    said = answer.body[:300].decode("utf-8", "replace").strip()
+    text = f"{answer.url}: {said}"
+    if "limit requests to one every" in said:
+        return RetryableError(text, None if "Retry-After" in answer.headers else GDELT_PAUSE)
+    if answer.status != 200 or not said or said[0] in "{<" or not answer.content_type.startswith("text/"):
+        return None
+    # It refuses the titles of some films as too short or too common, which is not the others' fault.
+    return NotFoundError(text) if "too short" in said or "too common" in said else SourceError(text)
+
+
+def when(text: str | None) -> str | None:
+    """RFC 3339 in UTC of any ISO 8601 form; None for what is none."""
+    try:
+        return moment(text) if text and not text.isdigit() else None
+    except Rejected:
+        return None
+
+
+def compact(moment_: str) -> str:
+    """A moment as GDELT writes it in addresses: 20261101120000."""
+    return datetime.fromisoformat(moment_).strftime("%Y%m%d%H%M%S")
+
+
+def short_id(text: str) -> str:
+    """An address or id as a record's id: itself, or a digest where it is too long for one."""
+    return text if len(text) <= LONGEST_ID else blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def digests(articles: Sequence[Article]) -> list[str]:
+    """Articles that another page will show again, in a few bytes each."""
+    return [blake2b(article.id.encode(), digest_size=6).hexdigest() for article in articles]
+
+
+def _stars(said: str | float | None) -> float | None:
+    try:
+        stars = float(said) if said is not None else None
+    except ValueError:
+        return None
+    return stars if stars is not None and 0.0 <= stars <= BEST_STARS else None
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    """A small body that is a JSON object, empty for all else."""
+    if answer.body[:1] != b"{" or len(answer.body) > 4096:
+        return {}
+    try:
+        found = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
