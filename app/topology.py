@@ -171,9 +171,7 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
         _reach("fetch", ImageFound, fetch, fetch_picture, fetched, 128, FOUND, (CELEBRITIES,)),
         _decide("claim", (ImageFetched, RuleImage, ForgetCelebrity), claims, claimed, CLAIMS),
         _reach("examine", ImageAccepted, examine, examine_picture, (ImageExamined,), 64),
-        _decide(
-            "judge", (ImageExamined, ImageWithdrawn, PersonForgotten), judge, (ImageKept, ImageDiscarded, *faces), FACES
-        ),
+        _decide("judge", examined, judge, judged, FACES),
         Stage("learn-faces", faces, Kind.LEARN, emits=(FaceRecognised,)),
     )
 
