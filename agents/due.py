@@ -43,10 +43,24 @@ def due_dates(schedule: str, timezone: str, after: datetime, now: datetime, catc
     return found[-1:]
 
 
-def dates_between(schedule: str, timezone: str, start: datetime, end: datetime) -> list[datetime]:
-    """The logical dates from `start` to `end`, both included, as a backfill asks for them. Raises BadScheduleError."""
+def dates_between(
+    schedule: str, timezone: str, start: datetime, end: datetime, most: int | None = None
+) -> list[datetime]:
+    """The logical dates from `start` to `end`, both included, as a backfill asks for them; the first `most` of them.
+
+    Raises BadScheduleError.
+    """
     before = start - timedelta(seconds=1)
-    return list(_until(end, _dates(schedule, timezone, before)))
+    return list(islice(_until(end, _dates(schedule, timezone, before)), most))
+
+
+def date_before(schedule: str, timezone: str, at: datetime) -> datetime | None:
+    """The last logical date before a moment; None where there was none in the eight years before."""
+    for days in (1, 7, 32, 366, 8 * 366):
+        found = dates_between(schedule, timezone, at - timedelta(days=days), at - timedelta(seconds=1))
+        if found:
+            return found[-1]
+    return None
 
 
 def next_date(schedule: str, timezone: str, after: datetime) -> datetime | None:

@@ -50,6 +50,10 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     BootStrategy = WithoutFaustsWeb
     Settings = ProgramSettings
     worker: Lifecycle
+    patience = 0.0
+    """Seconds between two looks at `patient_topics`."""
+    patient_topics: frozenset[str] = frozenset()
+    """What only patient stages read."""
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

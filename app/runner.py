@@ -64,6 +64,9 @@ def make_agents(
     counts = partitions(settings)
     tracer = make_tracer(f"{settings.worker.app}/{settings.worker.id}")
     log_reader = KafkaLogReader(settings.servers)
+    prompt = {stage.topic for stage in topology.stages if stage.run is not None and not stage.patient}
+    app.patient_topics = frozenset(stage.topic for stage in topology.stages) - prompt
+    app.patience = settings.delivery.patience
     for stage in topology.stages:
         if stage.kind is Kind.LEARN or stage.table is None:
             continue

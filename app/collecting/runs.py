@@ -26,7 +26,7 @@ from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.envelope import Envelope, to_headers
-from schemas.events import DeadLetter
+from schemas.events import DeadLettered
 from schemas.ids import derived_id
 from schemas.scrapes import (
     ScrapeCheckpointed,
@@ -92,7 +92,7 @@ class _TellingSink:
     async def send(self, records: Iterable[Outgoing]) -> None:
         sent = list(records)
         await self._sink.send([*self._checkpoint(self._records, self._rejected), *sent])
-        rejected = sum(record.topic == DeadLetter.topic for record in sent)
+        rejected = sum(record.topic == DeadLettered.topic for record in sent)
         self._rejected += rejected
         self._records += len(sent) - rejected
 

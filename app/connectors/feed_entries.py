@@ -31,7 +31,7 @@ LETTERBOXD_BEST: Final = 5.0
 
 _ROOT: Final = re.compile(rb"<(?:\w+:)?(rss|feed|rdf)\b", re.I)
 _ENTITY: Final = re.compile(rb"<!ENTITY\s[^>]*>?", re.I)
-_ENDS: Final = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf|channel)\s*>", re.I)
+_ENDS: Final = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>", re.I)
 _EMPTY: Final = re.compile(rb"<(?:\w+:)?(?:rss|feed)\b[^>]*/>", re.I)
 _SEEN_FROM_THE_END: Final = 4096
 
@@ -141,6 +141,8 @@ def _entry(entry: Any, feed: Any, place: str) -> Entry:
     addresses = dict.fromkeys(address for address in (*linked, *within) if address)
     year = entry.get("letterboxd_filmyear", "")
     detail = entry.get("title_detail") or {}
+    # By the way of a plain dict: feedparser gives another date for one that is not there, with a warning.
+    when = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     return Entry(
         id=entry.get("id") or entry.get("link") or _digest(f"{title}\n{text}"),
         title=title[:LONGEST_TEXT],
@@ -149,7 +151,7 @@ def _entry(entry: Any, feed: Any, place: str) -> Entry:
         addresses=tuple(addresses)[:MOST_ADDRESSES],
         author=entry.get("author") or None,
         lang=(detail.get("language") or feed.get("language") or "")[:35] or None,
-        observed_at=_moment(entry.get("published_parsed") or entry.get("updated_parsed")),
+        observed_at=_moment(when),
         film=entry.get("letterboxd_filmtitle") or None,
         year=int(year) if year.isdecimal() and len(year) == 4 else None,
         tmdb=tmdb_number(entry.get("tmdb_movieid")),
@@ -158,7 +160,7 @@ def _entry(entry: Any, feed: Any, place: str) -> Entry:
 
 
 def _longest(entry: Any) -> tuple[str, bool]:
-    """The fullest text of an entry, and whether it is HTML. Feeds put a beginning into the summary, if not the whole."""
+    """The fullest text of an entry, as some put only its beginning into the summary, and whether it is HTML."""
     detail = entry.get("summary_detail")
     texts = [each for each in (*entry.get("content", ()), *((detail,) if detail else ())) if each.get("value")]
     found = max(texts, key=lambda each: len(each["value"]), default=None)

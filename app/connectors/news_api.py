@@ -163,7 +163,8 @@ class NewsConnector(Connector[Config]):
             return
         query = self._query.replace("{title}", (film.title or "").replace('"', " ").strip() if film else "")
         since = memory.get("since") or self._first(film)
-        newest, asked, passed = place.get("newest", memory.get("since", "")), int(place.get("asked", 0)), 0
+        newest = str(place.get("newest", memory.get("since", "")))
+        asked, passed = int(place.get("asked", 0)), 0
         following: Cursor | None = place
         while following is not None and asked < self.config.pages:
             try:

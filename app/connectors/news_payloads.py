@@ -25,7 +25,7 @@ from app.connectors.movielens import moment
 from app.connectors.pseudonym import pseudonym
 from models.scores_in_text import score_in
 from schemas.base import Record, Rejected
-from schemas.events import ReviewObserved
+from schemas.events import RatingKind, ReviewObserved
 from schemas.ids import derived_id
 from schemas.mentions import FilmMentioned
 
@@ -70,21 +70,21 @@ class Page(NamedTuple):
     total: int
 
 
-class GuardianFields(msgspec.Struct):
+class GuardianFields(msgspec.Struct, rename="camel"):
     """What show-fields asks for; texts all of them, each may be missing."""
 
-    starRating: str | float | None = None
-    bodyText: str | None = None
+    star_rating: str | float | None = None
+    body_text: str | None = None
     byline: str | None = None
 
 
-class GuardianArticle(msgspec.Struct):
+class GuardianArticle(msgspec.Struct, rename="camel"):
     """One of /search."""
 
     id: str
-    webTitle: str
-    webUrl: str | None = None
-    webPublicationDate: str | None = None
+    web_title: str
+    web_url: str | None = None
+    web_publication_date: str | None = None
     fields: GuardianFields = msgspec.field(default_factory=GuardianFields)
 
 
@@ -102,7 +102,7 @@ class GuardianAnswer(msgspec.Struct):
     response: GuardianPage
 
 
-class NewsArticle(msgspec.Struct):
+class NewsArticle(msgspec.Struct, rename="camel"):
     """One of /v2/everything; anything may be null."""
 
     url: str | None = None
@@ -110,13 +110,13 @@ class NewsArticle(msgspec.Struct):
     description: str | None = None
     content: str | None = None
     author: str | None = None
-    publishedAt: str | None = None
+    published_at: str | None = None
 
 
-class NewsAnswer(msgspec.Struct):
+class NewsAnswer(msgspec.Struct, rename="camel"):
     """The whole of /v2/everything."""
 
-    totalResults: int
+    total_results: int
     articles: list[NewsArticle]
 
 
@@ -141,13 +141,13 @@ def parse_guardian(body: bytes) -> Page:
     articles = [
         Article(
             id=short_id(each.id),
-            title=each.webTitle.strip(),
-            text=(each.fields.bodyText or "").strip(),
-            when=when(each.webPublicationDate),
-            url=each.webUrl,
+            title=each.web_title.strip(),
+            text=(each.fields.body_text or "").strip(),
+            when=when(each.web_publication_date),
+            url=each.web_url,
             lang="en",
             author=each.fields.byline,
-            stars=_stars(each.fields.starRating),
+            stars=_stars(each.fields.star_rating),
         )
         for each in found.results
     ]
@@ -163,7 +163,7 @@ def parse_newsapi(body: bytes, lang: str) -> Page:
             title=each.title.strip(),
             # Publishers cut the text and count what is missing.
             text="\n\n".join(filter(None, (each.description, _CUT.sub("…", each.content or "")))).strip(),
-            when=when(each.publishedAt),
+            when=when(each.published_at),
             url=each.url,
             lang=lang,
             author=each.author,
@@ -172,7 +172,7 @@ def parse_newsapi(body: bytes, lang: str) -> Page:
         # What was withdrawn keeps its place in the list.
         if each.url and each.title and each.title != "[Removed]"
     ]
-    return Page(articles, len(found.articles), found.totalResults)
+    return Page(articles, len(found.articles), found.total_results)
 
 
 def parse_gdelt(body: bytes) -> Page:
@@ -217,9 +217,9 @@ def parse_article(article: Article, target: FilmTarget | None, source: str) -> R
     title = reviewed(article.title)
     if title is None and not shows_a_film(text):
         return None
-    return FilmMentioned(
-        mention_id=derived_id(source, article.id), title=title, value=value, rating_kind=value and "single", **common
-    )
+    kind: RatingKind | None = None if value is None else "single"
+    mention = derived_id(source, article.id)
+    return FilmMentioned(mention_id=mention, title=title, value=value, rating_kind=kind, **common)
 
 
 def guardian_fault(answer: Answer) -> SourceError | None:

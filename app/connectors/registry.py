@@ -26,6 +26,7 @@ from app.connectors.mongodb import MongoConnector
 from app.connectors.news_api import NewsConnector
 from app.connectors.rss import RssConnector
 from app.connectors.session import Session
+from app.connectors.social import SocialConnector
 from app.connectors.sparql import SparqlConnector
 from app.connectors.sql import SqlConnector
 from app.connectors.tmdb import TmdbConnector
@@ -40,6 +41,7 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
     MongoConnector,
     NewsConnector,
     RssConnector,
+    SocialConnector,
     SparqlConnector,
     SqlConnector,
     TmdbConnector,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -45,6 +46,9 @@ class Stretch:
 class StretchDelivery(driver.Consumer):  # type: ignore[misc]
     """Puts what was fetched into the queues of the stages, and commits what all of them have done, in order.
 
+    Topics that only patient stages read are looked at once in a while: each request to a broker costs both sides about
+    as much as many records.
+
     Stock Faust makes a message, an event and an acknowledgement of each record, which costs as much as a model that
     learns from it. Changelog records still go that way: recovery needs them one by one.
 
@@ -58,9 +62,21 @@ class StretchDelivery(driver.Consumer):  # type: ignore[misc]
         self._lanes: dict[TP, deque[Stretch]] = defaultdict(deque)
         self._waiting: dict[TP, int] = defaultdict(int)
         self._reached: dict[TP, int] = {}
+        # Only a whole worker has stages that wait.
+        self._patience: float = getattr(self.app, "patience", 0.0)
+        self._patient_topics: frozenset[str] = getattr(self.app, "patient_topics", frozenset())
+        self._next_look = 0.0
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        fetched = await super()._getmany(active_partitions, timeout)
+        wait = self._next_look - time.monotonic()
+        if active_partitions is None or wait <= 0.0:
+            fetched = await super()._getmany(active_partitions, timeout)
+            # A fetch that is full has left something behind.
+            if sum(map(len, fetched.values())) < MOST_FETCHED:
+                self._next_look = time.monotonic() + self._patience
+        else:
+            prompt = {tp for tp in active_partitions if tp.topic not in self._patient_topics}
+            fetched = await super()._getmany(prompt, min(timeout, wait))
         # Without flow a rebalance is under way, and whoever owns the partition after it reads these again.
         flowing = self.flow_active and self.app.flow_control.is_active()
         for tp in [tp for tp in fetched if not self._is_changelog_tp(tp)]:

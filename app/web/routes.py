@@ -8,10 +8,12 @@ from app.storage.picture_queries import VERDICTS
 from app.storage.picture_views import CelebrityView
 from app.web import (
     celebrities,
+    connectors,
     events,
     films,
     identify,
     images,
+    matches,
     models,
     overview,
     push,
@@ -19,6 +21,21 @@ from app.web import (
     rulings,
     shapes,
     status,
+)
+from app.web.connectors_shapes import (
+    AskedRun,
+    Backfill,
+    ConnectorPage,
+    ConnectorView,
+    ManualRun,
+    Match,
+    Matched,
+    Matches,
+    Nothing,
+    Pause,
+    RunPage,
+    Span,
+    Steered,
 )
 from app.web.openapi import Parameter, Route
 from app.web.people_shapes import CelebrityPage, Erasure, PicturePage, Resolution, Ruling, Settlement
@@ -51,6 +68,8 @@ PEOPLE_SORT: Final = Parameter(
 )
 VERDICT: Final = Parameter("verdict", "Only pictures with this verdict.", {"type": "string", "enum": list(VERDICTS)})
 MODEL_NAME: Final = Parameter("name", "The model's name, as /models lists it.", TEXT, where="path")
+CONNECTOR: Final = Parameter("name", "The connector's name, as /connectors lists it.", TEXT, where="path")
+MENTION: Final = Parameter("mention_id", "The mention's id, as /matches lists it.", TEXT, where="path")
 SEARCH: Final = Parameter("search", "Words that the title holds, whatever case and accents.", TEXT)
 SORT: Final = Parameter(
     "sort", "What to sort by; a minus in front turns it round.", {"type": "string", "enum": list(films.SORTS)}
@@ -104,6 +123,26 @@ ROUTES: Final = (
           "image/jpeg", parameters=(DIGEST,), problems=(404, 503)),
     Route("POST", "/identify", identify.identify, "Say who is on a picture", "celebrities", identify.Identification,
           body="image/*"),
+    Route("GET", "/connectors", connectors.list_connectors, "List connectors", "collecting", ConnectorPage,
+          also=(HTML,), parameters=(_limit(connectors.DEFAULT_LIMIT, connectors.MOST_CONNECTORS), CURSOR),
+          problems=(400, 503)),
+    Route("GET", "/connectors/{name}", connectors.get_connector, "Show a connector", "collecting", ConnectorView,
+          also=(HTML,), parameters=(CONNECTOR,), problems=(404, 503)),
+    Route("GET", "/connectors/{name}/runs", connectors.get_runs, "List a connector's runs", "collecting", RunPage,
+          parameters=(CONNECTOR, _limit(connectors.DEFAULT_LIMIT, connectors.MOST_RUNS), CURSOR),
+          problems=(400, 404, 503)),
+    Route("POST", "/connectors/{name}/run", connectors.run_connector, "Run a connector now", "collecting", AskedRun,
+          status=202, body=ManualRun, parameters=(CONNECTOR,), problems=(401, 404)),
+    Route("POST", "/connectors/{name}/pause", connectors.pause_connector, "Pause a connector", "collecting", Steered,
+          status=202, body=Pause, parameters=(CONNECTOR,), problems=(401, 404)),
+    Route("POST", "/connectors/{name}/resume", connectors.resume_connector, "Resume a connector", "collecting",
+          Steered, status=202, body=Nothing, parameters=(CONNECTOR,), problems=(401, 404)),
+    Route("POST", "/connectors/{name}/backfill", connectors.backfill_connector, "Run a connector for past dates",
+          "collecting", Backfill, status=202, body=Span, parameters=(CONNECTOR,), problems=(401, 404)),
+    Route("GET", "/matches", matches.list_matches, "List mentions that wait", "collecting", Matches, also=(HTML,),
+          parameters=(_limit(matches.DEFAULT_LIMIT, matches.MOST_MATCHES),), problems=(400, 503)),
+    Route("POST", "/matches/{mention_id}", matches.resolve_match, "Say of which film a mention is", "collecting",
+          Matched, status=202, body=Match, parameters=(MENTION,), problems=(401, 404, 409)),
     Route("GET", "/models", models.list_models, "List models", "models", shapes.Models, also=(HTML,), problems=(503,)),
     Route("GET", "/models/{name}", models.get_model, "Show a model", "models", shapes.ModelView, also=(HTML,),
           parameters=(MODEL_NAME,), problems=(404, 503)),

@@ -111,7 +111,7 @@ def test_passwords_are_not_shown() -> None:
     [
         ("[web]\nprot = 1\n", "marquee.toml:2: web.prot: unknown key `prot`; did you mean `port`?"),
         ("[web\n", "not valid TOML"),
-        ('[connectors.x]\nkind = "sql"\n', "marquee.toml:2: connectors.x.kind: unknown kind 'sql'"),
+        ('[connectors.x]\nkind = "smoke"\n', "marquee.toml:2: connectors.x.kind: unknown kind 'smoke'"),
         ('[connectors.x]\nkind = "csv"\npath = ""\n', "marquee.toml:3: connectors.x.path"),
     ],
 )

@@ -218,7 +218,7 @@ def test_topics_say_who_reads_and_writes_them(marquee: Marquee) -> None:
     rows = {row["topic"]: row for row in marquee.json("topics")}
     assert set(rows) == set(topics())
     assert rows["ratings"]["read_by"] == ["clean"]
-    assert rows["ratings"]["written_by"] == ["connectors", "anyone"]
+    assert rows["ratings"]["written_by"] == ["match", "connectors", "anyone"]
     assert rows["ratings"]["retention_days"] is None
     assert rows["rating-predictions"]["retention_days"] == 30.0
     assert (rows["training-ratings"]["partitions"], rows["ratings"]["partitions"]) == (1, 4)

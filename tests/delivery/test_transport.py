@@ -260,6 +260,22 @@ async def test_a_partition_of_which_much_waits_is_not_fetched_until_little_does(
         assert (consumer._waiting[SOURCE], SOURCE in consumer._get_active_partitions()) == (left, fetching)
 
 
+async def test_what_only_patient_stages_read_is_looked_at_once_in_a_while(consumer: Any, driver: Driver) -> None:
+    other = TP("reviews", 0)
+    driver.assigned, driver.committed = {SOURCE, other}, {SOURCE: 7, other: 7}
+    consumer._patience, consumer._patient_topics = 3600.0, frozenset({SOURCE.topic})
+    await open_gate(consumer)
+    for _ in range(3):
+        await consumer._getmany({SOURCE, other}, timeout=0.1)
+    assert driver.asked == [{SOURCE, other}, {other}, {other}]
+    # A full fetch has left something behind, so that the next look is due at once.
+    consumer._next_look = 0.0
+    driver.records = {SOURCE: fetched(*range(stretch.MOST_FETCHED))}
+    for _ in range(2):
+        await consumer._getmany({SOURCE, other}, timeout=0.1)
+    assert driver.asked[3:] == [{SOURCE, other}, {SOURCE, other}]
+
+
 class Assigned:
     """The part of aiokafka's consumer that says what it fetches."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from yarl import URL
@@ -13,6 +14,7 @@ from yarl import URL
 from app.web.application import make_application
 from app.web.routes import ROUTES
 from tests.storage.picture_events import TILDA, item, sha
+from tests.web.collecting import DAILY, fill_collecting
 from tests.web.conftest import Running, Start
 from tests.web.gallery import fill_gallery
 from tests.web.looking import looking, own_faces, png
@@ -23,6 +25,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/celebrities": {"name": "Tilda Swinton"},
     "/celebrities/{id}/images/{image_id}/ruling": {"decision": "keep"},
     "/celebrities/{id}/images/{image_id}/resolve": {"belongs_to": "both"},
+    "/connectors/{name}/run": {"from_start": True},
+    "/connectors/{name}/pause": {"reason": "why"},
+    "/connectors/{name}/resume": {},
+    "/connectors/{name}/backfill": {"from": "2026-01-01", "to": "2026-01-02"},
+    "/matches/{mention_id}": {"film_id": "tt0000001"},
 }
 
 
@@ -32,6 +39,8 @@ async def stocked(start: Start, tmp_path: Path) -> Running:
     worker = make_worker(tmp_path)
     await fill_gallery(worker.store, tmp_path)
     await fill(worker.store, "tt1375666", "Inception", [8.0] * 12)
+    worker.settings = msgspec.structs.replace(worker.settings, connectors={"daily": DAILY})
+    await fill_collecting(worker.store)
     await worker.store.pointers.advance("future-rating", 5, "ab" * 32, {"metrics": {"mae": 1.0}, "created_at": 1.0})
     own_faces(worker)
     running = await start(worker, faces=looking(worker))
@@ -63,6 +72,8 @@ async def test_every_route_of_the_contract_is_described(stocked: Running) -> Non
         "GET /celebrities", "GET /celebrities/{id}", "GET /celebrities/{id}/images", "GET /images/{sha256}",
         "GET /images/{sha256}/thumbnail", "DELETE /celebrities/{id}",
         "POST /identify",
+        "GET /connectors", "GET /connectors/{name}/runs", "POST /connectors/{name}/run",
+        "POST /connectors/{name}/pause", "POST /connectors/{name}/resume", "POST /connectors/{name}/backfill",
         "GET /readyz", "GET /statusz", "GET /metrics", "GET /", "GET /events",
     }  # fmt: skip
 
@@ -81,6 +92,9 @@ async def test_every_described_route_answers_as_described(stocked: Running, rout
     operation = document["paths"][route.path][route.method.lower()]
     named = {"name": "future-rating", "sha256": sha(0, "cleaned"), "image_id": item(4)}
     named["id"] = TILDA if "celebrities" in route.path else "tt1375666"
+    if "connectors" in route.path:
+        named["name"] = "daily"
+    named["mention_id"] = "m0"
     path = route.path.format(**named)
     body = BODIES.get(route.path) if route.method == "POST" else None
     sent: dict[str, Any] = {"data": png("red")} if isinstance(route.body, str) else {"json": body}

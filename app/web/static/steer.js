@@ -39,7 +39,9 @@ async function steer(form, fields) {
 for (const form of document.querySelectorAll("[data-steer]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const fields = event.submitter?.name ? { [event.submitter.name]: event.submitter.value } : {};
+    // What is left empty, and ticks that only guard a button, are not sent.
+    const given = [...new FormData(form, event.submitter)].filter(([name, value]) => value !== "" && name !== "sure");
+    const fields = Object.fromEntries(given);
     try {
       told.textContent = await steer(form, fields);
     } catch {
