@@ -62,9 +62,12 @@ async def claim(
         case ForgetCelebrity():
             # What others' rows say of the person goes with them.
             forgotten[data.celebrity_id] = ForgottenPerson(order=claims.order, at=message.received_at)
+            # These come first, so that their ids do not depend on what was known of others: it may be erased by the
+            # time that the command is repeated.
+            yield PersonForgotten(celebrity_id=data.celebrity_id, order=claims.order)
+            yield EraseCelebrity(celebrity_id=data.celebrity_id, order=claims.order)
             for event in _forgotten(data.celebrity_id, claims):
                 yield event
-            yield EraseCelebrity(celebrity_id=data.celebrity_id, order=claims.order)
 
 
 class Held(NamedTuple):
@@ -158,7 +161,6 @@ def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:
         )
         claims.put(nameless)
         yield _answer(nameless)
-    yield PersonForgotten(celebrity_id=celebrity_id, order=claims.order)
 
 
 def _too_late(fetched: ImageFetched, order: int) -> ImageWithdrawn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any
 
+from agents.claims import Rows
 from agents.messages import Message
 from agents.person_case import PersonCase
 from schemas.base import Record
@@ -15,7 +17,7 @@ from schemas.pictures import ImageDiscarded, ImageExamined, ImageKept, ImageWith
 async def judge(
     message: Message[ImageExamined | ImageWithdrawn | PersonForgotten],
     people: MutableMapping[str, PersonFaces],
-    items: MutableMapping[str, JudgedItem],
+    items: Rows[JudgedItem],
 ) -> AsyncIterator[Record]:
     """ImageKept or ImageDiscarded of the picture and of all whose verdict it changes, FaceConfirmed and FaceWithdrawn.
 
@@ -27,16 +29,17 @@ async def judge(
     if record.order <= person.forgotten:
         return
     if isinstance(record, PersonForgotten):
-        for item in (*person.kept, *person.waiting, *person.others):
-            items.pop(item, None)
+        for item in [item for item, _ in items.under(f"{record.celebrity_id}|")]:
+            del items[item]
         people[record.celebrity_id] = PersonFaces(forgotten=record.order)
         yield FacesForgotten(celebrity_id=record.celebrity_id, order=record.order)
         return
-    before = items.get(record.item_id)
+    own_items = _OwnItems(items, record.celebrity_id)
+    before = own_items.get(record.item_id)
     # Withdrawals do not wait for the sandbox: they overtake examinations of decisions that were made before them.
     if before is not None and record.order <= before.order:
         return
-    case = PersonCase(person, items, record.order)
+    case = PersonCase(person, own_items, record.order)
     if isinstance(record, ImageWithdrawn):
         case.withdraw(record.item_id, record.reason)
     else:
@@ -46,6 +49,27 @@ async def judge(
         own = item == record.item_id
         for event in _events(record if own else row.examined, earlier, row, own):
             yield event
+
+
+class _OwnItems:
+    """The items of one person, whose rows lie together."""
+
+    def __init__(self, rows: Rows[JudgedItem], celebrity_id: str) -> None:
+        self._rows = rows
+        self._prefix = f"{celebrity_id}|"
+
+    def __getitem__(self, item: str) -> JudgedItem:
+        found: JudgedItem | None = self.get(item)
+        if found is None:
+            raise KeyError(item)
+        return found
+
+    def get(self, item: str, default: Any = None) -> Any:
+        """What was said of an item, or `default`."""
+        return self._rows.get(self._prefix + item, default)
+
+    def __setitem__(self, item: str, row: JudgedItem) -> None:
+        self._rows[self._prefix + item] = row
 
 
 def _events(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -27,6 +27,17 @@ SEVERAL: Final = "several faces, and none of this person's pictures says yet whi
 NEVER_ALONE: Final = "several faces, and no picture came that shows this person alone"
 
 
+class OwnItems(Protocol):
+    """What was said of the items of one person."""
+
+    def __getitem__(self, item: str) -> JudgedItem: ...
+
+    def get(self, item: str, default: Any = None) -> Any:
+        """What was said of an item, or `default`."""
+
+    def __setitem__(self, item: str, row: JudgedItem) -> None: ...
+
+
 class PersonCase:
     """What one record changes among the pictures of one person; `order` is the record's.
 
@@ -35,7 +46,7 @@ class PersonCase:
     A picture that a person ruled on outweighs any number of others.
     """
 
-    def __init__(self, person: PersonFaces, items: MutableMapping[str, JudgedItem], order: int) -> None:
+    def __init__(self, person: PersonFaces, items: OwnItems, order: int) -> None:
         self._person = person
         self._items = items
         self._order = order

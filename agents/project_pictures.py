@@ -71,7 +71,12 @@ async def project_forgotten(
     forgotten: list[Any] = [message for message in batch if isinstance(message.data, PersonForgotten)]
     if forgotten:
         # Once the documents are gone, nobody knows whose a file was: after a crash between, all of it is done again.
-        await files.erase(await pictures.condemned(forgotten))
+        await _erase(files, await pictures.condemned(forgotten))
         await pictures.forget(forgotten)
     others: list[Any] = [message for message in batch if not isinstance(message.data, PersonForgotten)]
-    await files.erase(await pictures.strays(others))
+    await _erase(files, await pictures.strays(others))
+
+
+async def _erase(files: PictureEraser, condemned: Sequence[tuple[str, str]]) -> None:
+    if condemned:
+        await files.erase(condemned)

@@ -30,14 +30,18 @@ async def register_celebrity(
 ) -> AsyncIterator[Record]:
     """CelebrityRegistered where the person is new or the submission knows more than the table.
 
-    Of a person who is to be erased only the id stays, and how often that happened.
+    Of a person who is to be erased only the id stays, how often that happened and when. What was submitted before
+    then and comes late is dropped.
     """
     command = message.data
     known = people.get(command.celebrity_id)
+    asked_at = message.envelope.time or message.received_at
     if isinstance(command, EraseCelebrity):
         people[command.celebrity_id] = Celebrity(
-            celebrity_id=command.celebrity_id, era=known.era + 1 if known is not None else 1
+            celebrity_id=command.celebrity_id, era=known.era + 1 if known is not None else 1, gone_at=asked_at
         )
+        return
+    if known is not None and asked_at <= known.gone_at:
         return
     submitted = Celebrity(**msgspec.structs.asdict(command))
     person = submitted if known is None else Celebrity(**_completed(known, submitted))
@@ -49,7 +53,8 @@ async def register_celebrity(
 
 def _is_bare(person: Celebrity) -> bool:
     """Whether nothing but the id is known, as it is after an erasure: then a new submission tells of them again."""
-    return person.era > 0 and person == Celebrity(celebrity_id=person.celebrity_id, era=person.era)
+    bare = Celebrity(celebrity_id=person.celebrity_id, era=person.era, gone_at=person.gone_at)
+    return person.era > 0 and person == bare
 
 
 def _merged(known: Film | None, command: SubmitFilm) -> Film:

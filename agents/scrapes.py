@@ -129,7 +129,8 @@ def _queued(queue: list[WaitingRun], run: WaitingRun) -> list[WaitingRun]:
         and last.started_at is None
         and len(last.targets) < MOST_TARGETS
     ):
-        return [*queue[:-1], _changed(last, targets=(*last.targets, *run.targets))]
+        both = _changed(last, targets=(*last.targets, *run.targets), also=(*last.also, run.run_id))
+        return [*queue[:-1], both]
     return [*queue, run]
 
 

@@ -12,17 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from app.config_errors import explain
-
-Seconds = Annotated[float, Meta(gt=0)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
+from app.settings_entries import CelebrityEntry, FilmEntry, Section
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text names file, line, key and what is allowed."""
-
-
-class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One table of `marquee.toml`."""
 
 
 class Broker(Section, frozen=True):
@@ -142,6 +136,19 @@ class Sources(Section, frozen=True):
     ] = 300.0
 
 
+class Collecting(Section, frozen=True):
+    """Who is told when collecting goes wrong."""
+
+    webhook: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://.+)?$",
+            description="address that hears as JSON of failed, paused and late runs; empty: nobody does",
+        ),
+    ] = ""
+    webhook_timeout: Annotated[float, Meta(gt=0, le=300, description="seconds that the webhook may take")] = 10.0
+
+
 class Pictures(Section, frozen=True):
     """Which pictures are taken, and the processes that decode them."""
 
@@ -180,25 +187,6 @@ class Worker(Section, frozen=True):
     ] = "auto"
 
 
-class FilmEntry(Section, frozen=True):
-    """A film to follow."""
-
-    title: Annotated[str, Meta(min_length=1, max_length=500)]
-    kind: Literal["movie", "tv"] = "movie"
-    year: Annotated[int, Meta(ge=1870, le=2200)] | None = None
-    imdb: Annotated[str, Meta(pattern=r"^tt\d{7,10}$")] | None = None
-    wikidata: Annotated[str, Meta(pattern=r"^Q[1-9]\d*$")] | None = None
-    tmdb: Annotated[int, Meta(ge=1)] | None = None
-
-
-class CelebrityEntry(Section, frozen=True):
-    """A film person to follow."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=500)]
-    wikidata: Annotated[str, Meta(pattern=r"^Q[1-9]\d*$")] | None = None
-    tmdb: Annotated[int, Meta(ge=1)] | None = None
-
-
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """All of it. `connectors` is checked by the connector kinds themselves."""
 
@@ -212,6 +200,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     learning: Learning = Learning()
     fetch: Fetch = Fetch()
     sources: Sources = Sources()
+    collecting: Collecting = Collecting()
     pictures: Pictures = Pictures()
     worker: Worker = Worker()
     films: tuple[FilmEntry, ...] = ()

@@ -90,6 +90,7 @@ class Worker:
             reader,
             self.settings.learning.batch,
             crash=self.app.crash,
+            on_forgotten=lambda: self.tracking.report_soon(),
         )
 
     def _follow_ownership(self) -> None:

@@ -71,6 +71,19 @@ class FaceLearner:
         self.lessons = 0
         """Records applied."""
 
+    personal: Final = True
+    """The state holds people's faces, so that it goes nowhere from where it cannot be erased."""
+
+    @property
+    def forgotten_up_to(self) -> int:
+        """The order of the last forgetting that is applied; 0 before the first."""
+        return max(self._forgotten.values(), default=0)
+
+    def faces_of(self, person: str) -> int:
+        """How many faces of a person are in force, or marked as taken back."""
+        gone = sum(mark[0] == person for mark in self._gone.values())
+        return gone + sum(face.celebrity_id == person for face in self._faces.values())
+
     @property
     def labels(self) -> int:
         """Predictions whose label was known."""
@@ -174,7 +187,13 @@ class FaceLearner:
         """What the state holds."""
         recogniser = self._taught()
         people, labels = len(recogniser.lessons), recogniser.scores.labels
-        return {"lessons": self.lessons, "labels": labels, "faces": len(self._faces), "people": people}
+        return {
+            "lessons": self.lessons,
+            "labels": labels,
+            "faces": len(self._faces),
+            "people": people,
+            "forgotten_up_to": self.forgotten_up_to,
+        }
 
     def skill(self) -> float | None:
         """Share of errors over that of always naming the commonest person; below 1 is better. None before it errs."""

@@ -69,10 +69,11 @@ class SeenReview(Entity, kw_only=True, array_like=True):
 
 
 class Celebrity(Entity, kw_only=True):
-    """What is known of a film person's identity; `era` counts how often they were forgotten."""
+    """What is known of a film person's identity; `era` counts how often they were forgotten, asked for last `gone_at`."""
 
     celebrity_id: str
     era: int = 0
+    gone_at: str = ""
     name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
@@ -174,6 +175,8 @@ class WaitingRun(Entity, kw_only=True, array_like=True):
     started_at: str | None = None
     counts: ScrapeCounts = ScrapeCounts()
     sla_missed: bool = False
+    also: tuple[str, ...] = ()
+    """Further requests that were put together with this one."""
     cursor_before: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -115,6 +115,8 @@ class ScrapeStarted(Record, frozen=True, kw_only=True, tag_field="type", tag="st
     started_at: str
     logical_date: str | None = None
     targets: Count = 0
+    also: tuple[str, ...] = ()
+    """Requests that are carried out by this run together with its own, since they ask for other films or people."""
     resumed: bool = False
 
 

@@ -16,6 +16,7 @@ from app.cli import (
     flows,
     identify,
     lookups,
+    matches,
     push,
     up,
 )
@@ -29,5 +30,20 @@ def main() -> None:
     """Follows films on the open web as a stream of events, and predicts where their ratings go."""
 
 
-for part in (up, demo, push, lookups, celebrities, identify, connectors, evaluate, flows, dlq, archive, doctor, config):
+for part in (
+    up,
+    demo,
+    push,
+    lookups,
+    celebrities,
+    identify,
+    connectors,
+    matches,
+    evaluate,
+    flows,
+    dlq,
+    archive,
+    doctor,
+    config,
+):
     part.add_to(main)

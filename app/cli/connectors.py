@@ -1,4 +1,4 @@
-"""`marquee connectors`: what there is to collect from, and one run of it."""
+"""`marquee connectors`: what there is to collect from, how it is configured, and how it is."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from app.cli.call import Call, CliError, command, run
+from app.cli import connector_runs
+from app.cli.call import Call, command, run
 from app.cli.config import config_file
 from app.cli.output import print_fields, print_json, print_table
+from app.cli.web import NoMarqueeError, get
 
 if TYPE_CHECKING:
     from app.connectors.base import ConnectorConfig
-    from app.connectors.runner import Report
     from app.settings import Settings
 
-SHOWN_FAULTS = 20
+ALL = 1000
 
 
 def add_to(main: click.Group) -> None:
@@ -25,12 +26,11 @@ def add_to(main: click.Group) -> None:
     main.add_command(group)
     name = click.Argument(["name"])
     maybe = click.Argument(["name"], required=False)
-    start = click.Option(["--from-start"], is_flag=True, help="Forget how far the last run came.")
     command(group, "kinds", example="marquee connectors kinds --json")(_kinds)
     command(group, "list", example="marquee connectors list")(_list)
     command(group, "check", maybe, example="marquee connectors check ratings")(_check)
     command(group, "show", name, example="marquee connectors show ratings")(_show)
-    command(group, "run", name, start, example="marquee connectors run ratings")(_run)
+    connector_runs.add_to(group)
 
 
 def _kinds(call: Call) -> None:
@@ -54,37 +54,54 @@ def _own_keys(config: type[ConnectorConfig]) -> list[str]:
 
 
 def _list(call: Call) -> None:
-    """The connectors of the configuration, and their last runs."""
+    """The connectors, with schedule and last run; where no Marquee runs, as the configuration has them."""
+    try:
+        found = get(call.settings(), "connectors", limit=ALL)
+    except NoMarqueeError:
+        found = {"items": [_configured(call, name) for name in call.own_settings().connectors], "next": None}
+    if call.as_json:
+        print_json(found)
+        return
+    rows = [_row(view) for view in found["items"]]
+    headings = ["name", "kind", "profile", "schedule", "next", "state", "last run", "status", "records", "rejected"]
+    print_table(headings, rows, "none: add a table [connectors.NAME] to marquee.toml")
+
+
+def _row(view: dict[str, Any]) -> list[Any]:
+    last = view["last_run"] or {}
+    counts = last.get("counts", {})
+    state = "cannot be used" if view["error"] else "paused" if view["paused"] else "on"
+    begun = last.get("started_at") or last.get("asked_at")
+    ends = [begun, last.get("status"), counts.get("records"), counts.get("rejected")]
+    return [*(view[key] for key in ("name", "kind", "profile", "schedule", "next_date")), state, *ends]
+
+
+def _configured(call: Call, name: str) -> dict[str, Any]:
+    """A connector in the shape in which a worker shows it, from its table and what a run here has left."""
+    from app.connectors.registry import config_of
     from app.connectors.runner import CursorStore
+    from app.settings import ConfigError
 
     settings = call.own_settings()
-    store = CursorStore(settings.data_dir)
-    rows: list[dict[str, Any]] = []
-    for name, table in settings.connectors.items():
-        last = store.load(name).last_run
-        rows.append(
-            {
-                "name": name,
-                "kind": table.get("kind"),
-                "schedule": table.get("schedule"),
-                "last_run": last.started_at if last else None,
-                "status": last.status if last else None,
-                "records": last.records if last else None,
-                "refused": last.refused if last else None,
-            }
-        )
-    if call.as_json:
-        print_json(rows)
-        return
-    columns = ["name", "kind", "schedule", "last_run", "status", "records", "refused"]
-    empty = "none: add a table [connectors.NAME] to marquee.toml"
-    print_table([c.replace("_", " ") for c in columns], [[row[c] for c in columns] for row in rows], empty)
-
-
-def _config(call: Call, settings: Settings, name: str) -> ConnectorConfig:
-    from app.connectors.registry import connector_config
-
-    return connector_config(settings, name, config_file(call))
+    table = settings.connectors[name]
+    try:
+        config_of(name, table)
+        error = None
+    except ConfigError as wrong:
+        error = str(wrong)
+    last = CursorStore(settings.data_dir).load(name).last_run
+    return {
+        "name": name,
+        "kind": str(table.get("kind", "?")),
+        "profile": table.get("profile"),
+        "schedule": table.get("schedule"),
+        "timezone": str(table.get("timezone", "UTC")),
+        "next_date": None,
+        "paused": False,
+        "pause_reason": "",
+        "error": error,
+        "last_run": msgspec.to_builtins(connector_runs.as_run(last)) if last else None,
+    }
 
 
 def _check(call: Call, name: str | None) -> None:
@@ -102,14 +119,15 @@ def _check(call: Call, name: str | None) -> None:
 async def _checks(call: Call, settings: Settings, names: list[str]) -> list[dict[str, Any]]:
     from app.connectors.errors import SourceError
     from app.connectors.fetch import Fetcher
-    from app.connectors.registry import make
+    from app.connectors.registry import connector_config, make
     from app.settings import ConfigError
 
     rows: list[dict[str, Any]] = []
     for name in names:
         async with Fetcher.of(settings) as fetcher:
             try:
-                detail, ok = await make(_config(call, settings, name), fetcher).check(), True
+                config = connector_config(settings, name, config_file(call))
+                detail, ok = await make(config, fetcher).check(), True
             except (SourceError, ConfigError) as error:
                 if len(names) == 1 and name not in settings.connectors:
                     raise
@@ -119,75 +137,20 @@ async def _checks(call: Call, settings: Settings, names: list[str]) -> list[dict
 
 
 def _show(call: Call, name: str) -> None:
-    """A connector's configuration, how far it is, and its last run."""
+    """A connector's configuration (with --json its JSON Schema too), its state, how far it is, and its last run."""
+    from app.connectors.registry import KINDS, connector_config
     from app.connectors.runner import CursorStore
 
-    settings = call.own_settings()
-    config = _config(call, settings, name)
-    state = CursorStore(settings.data_dir).load(name)
-    fields = {
-        "name": name,
-        "config": msgspec.to_builtins(config),
-        "cursor": state.cursor,
-        "last_run": msgspec.to_builtins(state.last_run),
-    }
+    settings = call.settings()
+    config = connector_config(settings, name, config_file(call))
+    try:
+        view = get(settings, "connectors", name)
+        cursor = (view["last_run"] or {}).get("cursor_after", {})
+    except NoMarqueeError:
+        view = _configured(call, name)
+        cursor = CursorStore(settings.data_dir).load(name).cursor
+    fields = {**view, "config": msgspec.to_builtins(config), "cursor": cursor}
     if call.as_json:
-        print_json(fields)
+        print_json({**fields, "schema": msgspec.json.schema(KINDS[config.kind].spec)})
     else:
         print_fields(fields)
-
-
-def _run(call: Call, name: str, from_start: bool) -> None:
-    """Run a connector now, to its end; it goes on where the last run stopped.
-
-    Rows that cannot be used are reported by line and put away as dead letters; then it exits 1.
-    """
-    settings = call.settings()
-    report = run(_run_now(settings, _config(call, settings, name), name, from_start))
-    if call.as_json:
-        print_json(report)
-    else:
-        _tell(report)
-    if report.error is not None and not call.as_json:
-        raise CliError(report.error)
-    if report.status != "success":
-        click.get_current_context().exit(1)
-
-
-async def _run_now(settings: Settings, config: ConnectorConfig, name: str, from_start: bool) -> Report:
-    from app.cli.kafka import producer_for
-    from app.cli.progress import progress
-    from app.connectors.fetch import Fetcher
-    from app.connectors.known import request_for
-    from app.connectors.registry import make, topics_of
-    from app.connectors.runner import CursorStore, run_connector
-
-    async with (
-        Fetcher.of(settings) as fetcher,
-        producer_for(settings, topics_of(config)) as producer,
-    ):
-        with progress("records", None) as advance:
-            return await run_connector(
-                name,
-                make(config, fetcher),
-                producer,
-                CursorStore(settings.data_dir),
-                request=request_for(settings, name),
-                from_start=from_start,
-                advance=advance,
-            )
-
-
-def _tell(report: Report) -> None:
-    for note in report.notes:
-        click.echo(note, err=True)
-    for line, fault in report.faults[:SHOWN_FAULTS]:
-        click.echo(f"line {line}: {fault}" if line else fault, err=True)
-    if report.refused > SHOWN_FAULTS:
-        click.echo(f"... and {report.refused - SHOWN_FAULTS} more were refused: `marquee dlq list` has them", err=True)
-    click.echo(f"{report.records} records sent, {report.refused} refused, in {report.seconds:.1f} s ({report.status})")
-    if report.requests:
-        told = f"{report.requests} requests, {report.retries} retries, {report.bytes:,} bytes"
-        click.echo(f"{told}, {report.not_modified} answers had nothing new, {report.quota_used} spent of the quota")
-    if report.retry_at:
-        click.echo(f"run it again after {report.retry_at}", err=True)

@@ -62,6 +62,12 @@ OUTSIDE = {
     "ratings": ["connectors", "anyone"],
     "reviews": ["connectors", "anyone"],
     "facts": ["connectors", "anyone"],
+    "celebrity-submissions": ["connectors"],
+    "film-mentions": ["connectors", "marquee"],
+    "images-found": ["connectors", "anyone"],
+    "images-fetched": ["marquee"],
+    "scrape-requests": ["marquee"],
+    "scrape-runs": ["connectors"],
     "control": ["marquee"],
     "dead-letters": ["any stage"],
 }

@@ -15,6 +15,10 @@ from app.settings import Settings
 SECONDS: Final = 15.0
 
 
+class NoMarqueeError(CliError):
+    """Nobody answers where a worker should; some commands have another way then."""
+
+
 def get(settings: Settings, *path: str, **query: str | int | None) -> Any:
     """The JSON at a path, whose parts are quoted. Raises CliError with the server's own words."""
     asked = urlencode({name: value for name, value in query.items() if value is not None})
@@ -59,7 +63,7 @@ def _ask(
         raise CliError(f"{_problem(error)} ({url})") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise CliError(
+        raise NoMarqueeError(
             f"no Marquee answers at {base} ({reason}): start one (`marquee up --embedded`), name its directory with "
             "--data-dir, or set [web] host and port"
         ) from error

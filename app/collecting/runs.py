@@ -127,6 +127,7 @@ class Carrier:
             started_at=run.started_at or _stamp(began),
             logical_date=run.logical_date,
             targets=len(run.targets),
+            also=run.also,
             resumed=run.started_at is not None,
         )
         await self._tell(started, f"started|{began}")

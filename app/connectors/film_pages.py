@@ -22,8 +22,12 @@ FILM_YEARS: Final = range(1870, 2201)
 _IMDB: Final = re.compile(r"imdb\.com/(?:[a-z]{2}/)?title/(tt\d{7,10})\b")
 _NUMBER: Final = re.compile(r"^\s*(\d{1,9}(?:[.,]\d{1,4})?)\s*(?:/\s*(\d{1,4})|(%))?\s*$")
 _WHOLE: Final = re.compile(r"\d[\d\s.,\u00a0\u202f']*")
-_DURATION: Final = re.compile(r"^P(?:(\d{1,3})D)?T?(?:(\d{1,4}(?:\.\d+)?)H)?(?:(\d{1,5}(?:\.\d+)?)M)?(?:\d+(?:\.\d+)?S)?$")
-_HOURS: Final = re.compile(r"^\s*(?:(\d{1,2})\s*h(?:ours?|rs?|\.)?\s*)?(?:(\d{1,4})\s*m?(?:in(?:ute)?s?|in\.)?)?\s*$", re.I)
+_DURATION: Final = re.compile(
+    r"^P(?:(\d{1,3})D)?T?(?:(\d{1,4}(?:\.\d+)?)H)?(?:(\d{1,5}(?:\.\d+)?)M)?(?:\d+(?:\.\d+)?S)?$"
+)
+_HOURS: Final = re.compile(
+    r"^\s*(?:(\d{1,2})\s*h(?:ours?|rs?|\.)?\s*)?(?:(\d{1,4})\s*m?(?:in(?:ute)?s?|in\.)?)?\s*$", re.I
+)
 _YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|2[01]\d\d)(?!\d)")
 
 
@@ -100,14 +104,16 @@ def parse_things(things: Things, base: str, scale: tuple[float, float] | None = 
     ]
     if not films:
         return FilmPage()
-    film, complaints = films[0], list[str]()
+    film: Thing | None = films[0]
+    complaints: list[str] = []
     # A page that lists films is about none of them; the same film may stand twice, as a whole and as a name.
     others = {(text_of(each, "name") or "").casefold() for each in films} - {""}
     if len(others) > 1:
         film = _main(films, reviews)
-        if film is None:
-            return FilmPage(complaints=(f"speaks of {len(others)} films",))
-    own = [each for each in films if text_of(each, "name") in (None, text_of(film, "name"))]
+    if film is None:
+        return FilmPage(complaints=(f"speaks of {len(others)} films",))
+    name = text_of(film, "name")
+    own = [each for each in films if text_of(each, "name") in (None, name)]
     means = [mean for each in own for mean in things_in(each, "aggregateRating")]
     critiques = [_critique(each, base, scale, complaints) for each in _of_film(reviews, own)]
     return FilmPage(
@@ -209,6 +215,9 @@ def _subject(films: list[Thing]) -> Subject:
 
 def _score(thing: Thing, scale: tuple[float, float] | None, complaints: list[str]) -> Score | None:
     votes = text_of(thing, "ratingCount") or text_of(thing, "reviewCount")
+    if votes is not None and whole_of(votes) == 0:
+        # How pages write that nobody has voted yet.
+        return None
     try:
         return score_of(
             text_of(thing, "ratingValue"), text_of(thing, "bestRating"), text_of(thing, "worstRating"), votes, scale
@@ -218,9 +227,7 @@ def _score(thing: Thing, scale: tuple[float, float] | None, complaints: list[str
         return None
 
 
-def _critique(
-    review: Thing, base: str, scale: tuple[float, float] | None, complaints: list[str]
-) -> Critique | None:
+def _critique(review: Thing, base: str, scale: tuple[float, float] | None, complaints: list[str]) -> Critique | None:
     text = text_of(review, "reviewBody") or text_of(review, "description") or text_of(review, "articleBody")
     if not text:
         return None

@@ -14,6 +14,9 @@ _IDS: Final = re.compile(
     r"\btt[0-9]{7,10}\b|themoviedb\.org/(?:movie|tv)/[1-9]|wikidata\.org/(?:wiki|entity)/Q[1-9]", re.ASCII
 )
 _DATED: Final = re.compile(r"\S\s*\((?:1[89]\d\d|20\d\d)\)")
+_COUNT: Final = re.compile(
+    r"\b\d{1,3}(?:[.,]\d+)?\s*(?:/|out\s+of|von|sur)\s*\d+|\b\d{1,2}(?:[.,]\d+)?[\s-]*stars?\b|\(\d{4}\)", re.I
+)
 _NUMBER: Final = r"(?:\d+|i{1,3}|iv|vi{0,3}|ix|part|chapter|volume)"
 _REVIEW: Final = re.compile(r"^(.{1,300}?)(?:['’]s)?\s+(?:film\s+|movie\s+)?review\b", re.I)
 _TITLE_SCORE: Final = re.compile(
@@ -36,7 +39,9 @@ def names(text: str, title: str) -> bool:
     wanted = normalised_title(title)
     if not wanted:
         return False
-    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)(?! {_NUMBER}(?!\w))", normalised_title(text))
+    # A score or a year behind a title is not the number of a sequel.
+    plain = normalised_title(_COUNT.sub(" ; ", text))
+    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)(?! {_NUMBER}(?!\w))", plain)
     return found is not None
 
 

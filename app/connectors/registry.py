@@ -21,7 +21,9 @@ from app.connectors.csv import CsvConnector
 from app.connectors.errors import SourceError
 from app.connectors.fetch import Fetcher
 from app.connectors.google_images import GoogleImagesConnector
+from app.connectors.html import HtmlConnector
 from app.connectors.imdb_reviews import ImdbReviewsConnector
+from app.connectors.messenger import MessengerConnector
 from app.connectors.mongodb import MongoConnector
 from app.connectors.news_api import NewsConnector
 from app.connectors.rss import RssConnector
@@ -30,14 +32,18 @@ from app.connectors.social import SocialConnector
 from app.connectors.sparql import SparqlConnector
 from app.connectors.sql import SqlConnector
 from app.connectors.tmdb import TmdbConnector
+from app.connectors.wikipedia import WikipediaConnector
 from app.connectors.xml import XmlConnector
+from app.connectors.youtube import YouTubeConnector
 from app.settings import ConfigError, Settings
 
 ALL: Final[tuple[type[Connector[Any]], ...]] = (
     CommonsConnector,
     CsvConnector,
     GoogleImagesConnector,
+    HtmlConnector,
     ImdbReviewsConnector,
+    MessengerConnector,
     MongoConnector,
     NewsConnector,
     RssConnector,
@@ -45,7 +51,9 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
     SparqlConnector,
     SqlConnector,
     TmdbConnector,
+    WikipediaConnector,
     XmlConnector,
+    YouTubeConnector,
 )
 KINDS: Final = {kind.kind: kind for kind in ALL}
 

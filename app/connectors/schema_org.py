@@ -165,7 +165,7 @@ def _item(node: Any, base: str, depth: int) -> Thing:
 
 def _properties(node: Any) -> Iterator[Any]:
     """Elements with a property of this item: below it, and not below an item inside it."""
-    waiting = [each for each in node.iter(include_text=False)][::-1]
+    waiting = list(node.iter(include_text=False))[::-1]
     while waiting:
         each = waiting.pop()
         if each.attributes.get("itemprop"):
@@ -179,12 +179,12 @@ def _value(node: Any, base: str) -> str:
     # Many write content="8.1" on any element, which is what search engines read.
     said = node.attributes.get("content") or (node.attributes.get(attribute) if attribute else None)
     if said is None:
-        return " ".join(node.text(deep=True).split())
+        return " ".join(str(node.text(deep=True)).split())
     if attribute in ("href", "src"):
         try:
-            return urljoin(base, said.strip())
+            return urljoin(base, str(said).strip())
         except ValueError:
-            return said.strip()
+            pass
     return str(said).strip()
 
 

@@ -96,10 +96,10 @@ class Feed(msgspec.Struct, frozen=True):
     id: str
 
 
-class Session_(msgspec.Struct):
+class Opened(msgspec.Struct, rename="camel"):
     """Of com.atproto.server.createSession."""
 
-    accessJwt: str  # noqa: N815
+    access_jwt: str
 
 
 class Granted(msgspec.Struct):
@@ -203,7 +203,9 @@ class SocialConnector(Connector[Config]):
         return page._replace(next=newest(page.orders) or None) if since else page
 
     async def _bluesky(self, query: str, since: str, following: str | None) -> Page:
-        params = {"q": query, "sort": "latest", "limit": self._size, "cursor": following, "since": since or None}
+        params: Params = {
+            "q": query, "sort": "latest", "limit": self._size, "cursor": following, "since": since or None,
+        }  # fmt: skip
         try:
             return await self._search_posts(params)
         except ExpiredError:
@@ -215,7 +217,7 @@ class SocialConnector(Connector[Config]):
             body = {"identifier": self.config.account, "password": self.session.token()}
             await self._log_in(
                 "xrpc/com.atproto.server.createSession",
-                lambda answer: self._begin(confidential(answer, Session_).accessJwt, float("inf")),
+                lambda answer: self._begin(confidential(answer, Opened).access_jwt, float("inf")),
                 data=msgspec.json.encode(body),
                 headers={"Content-Type": "application/json"},
             )

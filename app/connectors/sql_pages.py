@@ -44,14 +44,14 @@ class Pages:
 
     async def page(self, after: Sequence[Any] | None, size: int) -> list[dict[str, Any]]:
         """The next rows behind the key `after`, at most `size`."""
-        return await self._rows(self._statement(after, size), size)
+        return await self._rows(self._statement(after, size), size, self._columns)
 
     async def unordered(self) -> bool:
         """Whether there are rows whose key is NULL, which no page holds."""
         sa = extra("sqlalchemy", "sql")
         rows = self._source()
         nulls = sa.or_(*(rows.c[name].is_(None) for name in self._key))
-        return bool(await self._rows(sa.select(rows.c[self._key[-1]]).where(nulls).limit(1), 1))
+        return bool(await self._rows(sa.select(rows.c[self._key[-1]]).where(nulls).limit(1), 1, self._key[-1:]))
 
     def _source(self) -> Any:
         sa = extra("sqlalchemy", "sql")
@@ -74,12 +74,12 @@ class Pages:
             statement = statement.where(sa.tuple_(*key) > sa.tuple_(*bound) if len(key) > 1 else key[0] > bound[0])
         return statement.order_by(*key).limit(size)
 
-    async def _rows(self, statement: Any, size: int) -> list[dict[str, Any]]:
+    async def _rows(self, statement: Any, size: int, names: Sequence[str]) -> list[dict[str, Any]]:
         try:
             async with self._engine.connect() as connection:
                 await _read_only(connection)
                 streamed = await connection.stream(statement.execution_options(yield_per=size))
-                return [dict(row) async for row in streamed.mappings()]
+                return [dict(zip(names, row, strict=True)) for row in await streamed.all()]
         except Exception as error:
             raise as_source_error(self.place, error) from None
 
@@ -125,11 +125,12 @@ def _engine(text: str) -> tuple[AsyncEngine, str]:
 def _existing(url: Any) -> Any:
     """A SQLite file, opened so that it is neither made nor written."""
     path = url.database or ""
+    # Connecting would make the file, and an address of its own could ask to write it.
     if path.startswith("file:") or path in ("", ":memory:"):
         raise SourceError("sqlite: name a file, such as sqlite+aiosqlite:///ratings.db")
     if not Path(path).is_file():
         raise NotFoundError(f"{path}: not there; check `url`")
-    return url.set(database=Path(path).absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+    return url.set(database=Path(path).absolute().as_uri(), query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def has_password(url: str) -> bool:

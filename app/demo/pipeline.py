@@ -14,9 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from app.connectors.fetch import Fetcher
-from app.connectors.registry import config_of, make
-from app.connectors.runner import CursorStore, Report, run_connector
+from app.collecting.runs import command_of
+from app.connectors.registry import KINDS
 from app.delivery.producer import Outgoing, Producer
 from app.delivery.topics import partitions
 from app.delivery.transport import true_ends
@@ -34,11 +33,13 @@ from schemas.commands import ControlModel
 from schemas.envelope import Envelope, to_headers
 from schemas.events import DeadLettered, FactsObserved, RatingPredicted
 from schemas.ids import derived_id
+from schemas.scrapes import ScrapeRequested
 
 MODEL: Final = "future-rating"
 BASELINES: Final = ("global_mean", "running_mean", "damped_mean_3", "damped_mean_10", "best_expert")
 REGISTERED: Final = 10.0
 """Seconds to wait for a champion; there is none where too few labels came, or the model beat no baseline."""
+MOST_RUNS: Final = 50
 PATIENCE: Final = 120.0
 """Seconds without any progress after which the demo gives up."""
 
@@ -54,6 +55,7 @@ class Pipeline:
         self._servers = [marquee.servers.broker.bootstrap]
         self._store = MongoStore(Mongo(url=marquee.servers.mongo_url))
         self._console = console
+        self._kinds = {name: str(table["kind"]) for name, table in settings.connectors.items()}
         self._gallery = Gallery(self._store, people, web, marquee.web_url)
         self._addresses = web.addresses
 
@@ -64,11 +66,11 @@ class Pipeline:
         try:
             await self._registered(films)
             await producer.send([_event(fact, derived_id(fact.film_id, "imdb")) for fact in facts])
-            run, rate = await self._rate(producer, ratings)
+            rate = await self._rate(producer, ratings)
             await self._projected(ratings)
             await self._until("pictures decided on", self._addresses, self._gallery.decided)
             await producer.send([_order("snapshot"), _order("report")])
-            return await self._report(run, rate, facts, seed)
+            return await self._report(rate, facts, seed)
         finally:
             await producer.stop()
             self._store.close()
@@ -77,14 +79,35 @@ class Pipeline:
         """The worker pushes the films of `marquee.toml` by itself; wait for them."""
         await self._until("films", films, lambda: self._count("films"))
 
-    async def _rate(self, producer: Producer, ratings: int) -> tuple[Report, float]:
-        """Run the connector while counting predictions; its report, and predictions a second."""
-        name, config = next(iter(self._settings.connectors.items()))
+    async def _rate(self, producer: Producer, ratings: int) -> float:
+        """Ask for a run of each connector that no registration asks for; predictions a second."""
         counting = asyncio.create_task(self._predictions(ratings))
-        async with Fetcher(self._settings.fetch.allow) as fetcher:
-            connector = make(config_of(name, config), fetcher)
-            run = await run_connector(name, connector, producer, CursorStore(self._settings.data_dir))
-        return run, await counting
+        asked = [name for name in self._kinds if not KINDS[self._kinds[name]].targeted]
+        requests = [ScrapeRequested(run_id=f"demo-{name}", connector=name, trigger="manual") for name in asked]
+        await producer.send([command_of(request, time.time()) for request in requests])
+        return await counting
+
+    async def _runs(self) -> list[ConnectorRun]:
+        """Every run that is over, once none is on its way."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = [run for name in self._kinds for run in (await self._store.runs.runs(name, MOST_RUNS)).items]
+            if all(run.finished_at for run in found) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.3)
+        return [
+            ConnectorRun(
+                name=run.connector,
+                kind=self._kinds[run.connector],
+                trigger=run.trigger,
+                status=run.status,
+                records=run.counts.records,
+                refused=run.counts.rejected,
+                requests=run.counts.requests,
+                seconds=run.seconds or 0.0,
+            )
+            for run in found
+        ]
 
     async def _predictions(self, ratings: int) -> float:
         topic = RatingPredicted.topic
@@ -129,7 +152,7 @@ class Pipeline:
     def _progress(self, what: str, total: int) -> Any:
         return _Bar(what, total, self._console)
 
-    async def _report(self, run: Report, rate: float, facts: list[FactsObserved], seed: int) -> DemoReport:
+    async def _report(self, rate: float, facts: list[FactsObserved], seed: int) -> DemoReport:
         counts = await self._store.films.counts()
         picture_there = await self._in_mlflow()
         model = await self._model()
@@ -148,16 +171,7 @@ class Pipeline:
             snapshots=len(model["snapshots"]),
             events_per_second=round(rate, 1),
             seconds=0.0,
-            connector_runs=[
-                ConnectorRun(
-                    name=run.connector,
-                    kind=str(self._settings.connectors[run.connector]["kind"]),
-                    status=run.status,
-                    records=run.records,
-                    refused=run.refused,
-                    seconds=run.seconds,
-                )
-            ],
+            connector_runs=await self._runs(),
             people=await self._gallery.report(self._settings.data_dir / "report"),
             picture=str(picture) if picture else None,
             mlflow=self._marquee.servers.mlflow_url,

@@ -10,13 +10,15 @@ from app.demo.gallery import PeopleReport
 
 
 class ConnectorRun(msgspec.Struct, kw_only=True):
-    """One run of a connector."""
+    """One run of a connector, as its history tells it."""
 
     name: str
     kind: str
+    trigger: str | None
     status: str
     records: int
     refused: int
+    requests: int
     seconds: float
 
 
@@ -64,9 +66,11 @@ def print_report(report: DemoReport, console: Console) -> None:
         main.add_row(name, text)
     console.print(main)
     console.print(_errors(report))
-    runs = Table("connector", "kind", "status", "records", "refused", "seconds", title="Runs", title_justify="left")
+    headings = ("connector", "kind", "asked by", "status", "records", "refused", "requests", "seconds")
+    runs = Table(*headings, title="Runs", title_justify="left")
     for run in report.connector_runs:
-        runs.add_row(run.name, run.kind, run.status, f"{run.records:,}", f"{run.refused:,}", f"{run.seconds:.1f}")
+        counts = (f"{run.records:,}", f"{run.refused:,}", f"{run.requests:,}", f"{run.seconds:.1f}")
+        runs.add_row(run.name, run.kind, run.trigger or "", run.status, *counts)
     console.print(runs)
     console.print(_people(report.people))
 

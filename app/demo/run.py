@@ -17,7 +17,7 @@ from rich.console import Console
 from app.demo.pictures import Person, people
 from app.demo.pipeline import Pipeline
 from app.demo.report import DemoReport, print_report
-from app.demo.sources import DemoDataError, DemoFilm, choose, export, imdb_facts, write_config
+from app.demo.sources import DemoDataError, DemoFilm, choose, export, imdb_facts, imdb_scores, write_config
 from app.demo.web import CREDENTIAL, DemoWeb
 from app.embedded.process import EmbeddedError
 from app.embedded.up import EmbeddedMarquee, run_until_stopped
@@ -113,6 +113,7 @@ def fill(directory: Path, seed: int, films: int, known: list[Person], server: De
     export(source)
     chosen, ratings = choose(source, films, seed)
     console.print(f"{len(chosen)} films with {ratings:,} dated ratings, chosen with seed {seed}")
+    server.scores = imdb_scores(source, chosen)
     config = write_config(directory, source, chosen, server.config())
     settings = load(config, environ={**os.environ, "MARQUEE_STORAGE__DATA": str(directory)})
-    return DemoData(settings, chosen, ratings, known, server)
+    return DemoData(settings, chosen, ratings + len(server.scores), known, server)

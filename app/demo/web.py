@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import msgspec
 import pyoxigraph
 from aiohttp import web
 
 from app.demo.pictures import Person, Served
+from app.demo.sources import ScoredFilm
+from schemas.ids import normalised_title
 
 CREDENTIAL: Final = "demo-credential"
 _WIKIDATA: Final = "http://www.wikidata.org"
@@ -24,6 +27,8 @@ class DemoWeb:
     """Serves what the demo's connectors ask for; `url` is where, once it is entered."""
 
     def __init__(self, people: Sequence[Person]) -> None:
+        self.scores: list[ScoredFilm] = []
+        """Films that the film site has a page of."""
         self._people = list(people)
         self._numbers = dict(enumerate(people, 1000))
         self._files = {each.name: each for person in people for each in person.pictures}
@@ -46,6 +51,7 @@ class DemoWeb:
         application.router.add_route("*", "/sparql", self._sparql)
         application.router.add_get("/3/configuration", self._configuration)
         application.router.add_get("/3/person/{number}", self._person)
+        application.router.add_get("/films/{slug}", self._film)
         application.router.add_get("/pictures/{size}/{name:.+}", self._picture)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
@@ -79,6 +85,12 @@ class DemoWeb:
             "[connectors.tmdb]",
             'kind = "tmdb"',
             f"base_url = {_toml(f'{self.url}/3')}",
+            "",
+            "[connectors.site]",
+            'kind = "html"',
+            f"base_url = {_toml(self.url)}",
+            'url = "/films/{title}-{year}"',
+            'rate = "100/s"',
             "",
         ]
 
@@ -119,6 +131,13 @@ class DemoWeb:
         found = {"id": int(number), "name": person.name, "images": {"profiles": profiles}, "external_ids": ids}
         return web.json_response(found)
 
+    async def _film(self, request: web.Request) -> web.Response:
+        asked = normalised_title(request.match_info["slug"])
+        for scored in self.scores:
+            if normalised_title(f"{scored.film.title} {scored.film.year}") == asked:
+                return web.Response(text=_film_page(scored, str(request.url)), content_type="text/html")
+        return web.Response(status=404)
+
     async def _picture(self, request: web.Request) -> web.Response:
         served = self._files.get(request.match_info["name"])
         if served is None:
@@ -129,6 +148,31 @@ class DemoWeb:
     def served(self, url: str) -> Served | None:
         """The file behind one of the addresses."""
         return next((each for each in self._files.values() if url.endswith(f"/{quote(each.name)}")), None)
+
+
+def _film_page(scored: ScoredFilm, url: str) -> str:
+    """A page as film sites have it: what machines read stands in a script in schema.org's words."""
+    film = scored.film
+    said = {
+        "@context": "https://schema.org",
+        "@type": "Movie",
+        "name": film.title,
+        "url": url,
+        "datePublished": f"{film.year}-01-01",
+        "aggregateRating": {
+            "@type": "AggregateRating",
+            "ratingValue": scored.score,
+            "bestRating": 10,
+            "worstRating": 1,
+            "ratingCount": scored.votes,
+        },
+    }
+    script = msgspec.json.encode(said).decode().replace("</", "<\\/")
+    title = escape(f"{film.title} ({film.year})")
+    return (
+        f'<!doctype html><html lang="en"><title>{title}</title>'
+        f'<script type="application/ld+json">{script}</script><h1>{title}</h1></html>'
+    )
 
 
 def _toml(text: str) -> str:

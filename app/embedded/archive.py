@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from app.embedded.ends import Look, group_less_consumer, look, partitions_of
+from app.embedded.erase import FORGETS, PEOPLE, Eraser
 from app.embedded.fillers import is_filler
 from app.embedded.partition_log import SEGMENT_BYTES, PartitionLog, write_partition_count
 from app.embedded.restore import restore
@@ -80,6 +81,8 @@ class Archiver:
         self._goal: Mapping[TopicPartition, int] | None = None
         self._position: dict[TopicPartition, int] = {}
         self._records = 0
+        self._eraser = Eraser(directory)
+        self._erasing: asyncio.Task[int] | None = None
         self._running = False
         self._synced: float | None = None
         self._following = asyncio.Event()
@@ -97,6 +100,7 @@ class Archiver:
             await self._follow(consumer)
         finally:
             self._running = False
+            await self._erased()
             await asyncio.to_thread(self._close_logs)
             await consumer.stop()
             self._done.set()
@@ -151,6 +155,7 @@ class Archiver:
         """Open the logs, check that the broker's log continues them, and seek behind what is archived."""
         counts = await partitions_of(self._bootstrap, self._topics, _ASK_SECONDS)
         await asyncio.to_thread(self._open_logs, counts)
+        await asyncio.to_thread(self._eraser.catch_up)
         # One before the end: that record must be the one archived last.
         at = {tp: max(0, part.end - 1) for tp, part in self._logs.items()}
         for tp, found in (await look(consumer, at, _ASK_SECONDS)).items():
@@ -176,6 +181,7 @@ class Archiver:
         while not self._reached():
             fetched = await self._fetch(consumer)
             await asyncio.to_thread(self._keep, fetched)
+            await self._erase()
             for tp in self._logs:
                 self._ends[tp] = consumer.highwater(tp)
                 # Where compaction or a transaction took the last offsets, no record will ever come for them.
@@ -204,13 +210,35 @@ class Archiver:
                 for record in records
                 if not is_filler(record.headers)
             ]
-            self._logs[tp].append(kept)
+            self._logs[tp].append(self._eraser.without(tp.topic, kept))
+            if tp.topic == FORGETS:
+                # Only what is archived counts: a command that is lost with the broker is lost altogether.
+                self._logs[tp].sync()
+                self._eraser.note(kept)
             self._records += len(kept)
         now = time.monotonic()
         if self._synced is None or now - self._synced >= self._sync_seconds:
             for part in self._logs.values():
                 part.sync()
             self._synced = now
+
+    async def _erase(self) -> None:
+        """Let records of people who are forgotten be erased beside the archiving. Raises what that raised before."""
+        if self._erasing is not None and self._erasing.done():
+            await self._erased()
+        if self._erasing is None and self._eraser.pending:
+            await asyncio.to_thread(self._rotate)
+            self._erasing = asyncio.create_task(asyncio.to_thread(self._eraser.erase))
+
+    async def _erased(self) -> None:
+        erasing, self._erasing = self._erasing, None
+        if erasing is not None:
+            await erasing
+
+    def _rotate(self) -> None:
+        for tp, part in self._logs.items():
+            if tp.topic in PEOPLE:
+                part.rotate()
 
     def _reached(self) -> bool:
         return self._goal is not None and all(self._position[tp] >= end for tp, end in self._goal.items())
@@ -234,7 +262,7 @@ def _check_continues(part: PartitionLog, found: Look) -> None:
             f"{name}: the broker has {found.end} records, the archive {part.end}: restore the archive first"
         )
     record, last = found.record, part.last
-    if record is None or last is None or record.offset != last.offset:
+    if record is None or last is None or record.offset != last.offset or is_filler(last.headers):
         return
     if (record.key, record.value, record.timestamp) != (last.key, last.value, last.timestamp):
         raise ArchiveDivergedError(

@@ -133,6 +133,10 @@ class PartitionLog:
             os.fsync(self._file.fileno())
             self._dirty = False
 
+    def rotate(self) -> None:
+        """Begin a segment of its own with the next record, so that those before may be rewritten."""
+        self.close()
+
     def close(self) -> None:
         """Sync and let go of the file."""
         self.sync()

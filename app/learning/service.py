@@ -47,6 +47,7 @@ class LearnerService(Service):  # type: ignore[misc]
         reader: Reader,
         batch: int,
         crash: Callable[[BaseException], Any],
+        on_forgotten: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         **kwargs: Any,
     ) -> None:
@@ -61,6 +62,7 @@ class LearnerService(Service):  # type: ignore[misc]
         self._crash = crash
         self._clock = clock
         self._end: int | None = None
+        self._told = -1
         self._saved_at = 0.0
         self._retry_at = -math.inf
         self._unsaved = 0
@@ -70,6 +72,8 @@ class LearnerService(Service):  # type: ignore[misc]
         self._away = asyncio.Event()
         self._away.set()
         self._snapshot_wanted = False
+        self._forgotten_up_to = 0
+        self._on_forgotten = on_forgotten
         self._sending: asyncio.Task[None] | None = None
 
     async def on_stop(self) -> None:
@@ -96,7 +100,12 @@ class LearnerService(Service):  # type: ignore[misc]
         """Training records that wait; None where the model is not owned here."""
         if self.lessons is None or self._end is None:
             return None
-        return max(0, self._end - self.lessons.applied - 1)
+        return max(0, self._end - self._told - 1)
+
+    @property
+    def applied(self) -> int | None:
+        """The last training record whose events are on the brokers; None where the model is not owned here."""
+        return None if self.lessons is None else self._told
 
     @property
     def serving(self) -> bool:
@@ -123,10 +132,12 @@ class LearnerService(Service):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         """Recover the model and learn until it is taken away."""
-        self.lessons = lessons = await self._recover()
+        lessons = await self._recover()
         if lessons is None:
             return
-        self._saved_at, self._unsaved = self._clock(), 0
+        self._told, self.lessons = lessons.applied, lessons
+        # A kill may have come between a forgetting and the end of what follows from it.
+        self._saved_at, self._unsaved, self._forgotten_up_to = self._clock(), 0, 0
         target = TopicPartition(self.spec.reads.topic, 0)
         consumer = await self._open_patiently(target, lessons.applied + 1)
         if consumer is None:
@@ -214,13 +225,15 @@ class LearnerService(Service):  # type: ignore[misc]
                 self._unsaved += len(records)
                 # The next batch is learnt while this one is on its way, but sent after it.
                 await self._sent()
-                self._sending = asyncio.create_task(self._send(out, started))
+                self._sending = asyncio.create_task(self._send(out, lessons.applied, started))
             await self._maybe_snapshot(lessons)
+            await self._maybe_erase(lessons)
         finally:
             self._idle.set()
 
-    async def _send(self, out: list[Outgoing], started: float) -> None:
+    async def _send(self, out: list[Outgoing], applied: int, started: float) -> None:
         await self._producer.send(out)
+        self._told = applied
         metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
 
     async def _settle(self) -> None:
@@ -247,6 +260,22 @@ class LearnerService(Service):  # type: ignore[misc]
             self._retry_at = self._clock() + RETRY_SECONDS
         else:
             self._saved_at, self._unsaved = self._clock(), 0
+
+    async def _maybe_erase(self, lessons: Lessons) -> None:
+        """Let no snapshot outlive a person who is forgotten in a later one."""
+        up_to = int(getattr(lessons.learner, "forgotten_up_to", 0))
+        if up_to <= self._forgotten_up_to or self._clock() < self._retry_at:
+            return
+        self._snapshot_wanted = True
+        await self._maybe_snapshot(lessons)
+        try:
+            if not self._unsaved:
+                await self._keeper.erase_stale(self.spec.name, up_to)
+                self._forgotten_up_to = up_to
+                self._on_forgotten()
+        except Unavailable as error:
+            log.warning("%s: snapshots from before a forgetting are still there: %s", self.spec.name, error)
+            self._retry_at = self._clock() + RETRY_SECONDS
 
 
 class Desk:

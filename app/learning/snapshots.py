@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -32,6 +32,9 @@ class Pointers(Protocol):
 
     async def recent(self, model: str) -> list[Any]:
         """Pointers of a model, newest first."""
+
+    async def drop(self, model: str, pointers: Sequence[Any]) -> None:
+        """Take former pointers of a model away."""
 
 
 class SnapshotKeeper:
@@ -89,6 +92,21 @@ class SnapshotKeeper:
         await asyncio.to_thread(self._thin_out, model)
         return digest
 
+    async def stale(self, model: str, forgotten_up_to: int) -> tuple[list[Any], list[Path]]:
+        """Pointers and files of snapshots that were made before somebody was forgotten. Raises Unavailable."""
+        pointers = await self._pointers.recent(model)
+        older = [pointer for pointer in pointers if _forgotten_up_to(pointer) < forgotten_up_to]
+        fresh = {self._path(model, pointer.digest) for pointer in pointers if pointer not in older}
+        files = await asyncio.to_thread(lambda: list((self._directory / model).glob("*.*")))
+        return older, [path for path in files if path not in fresh]
+
+    async def erase_stale(self, model: str, forgotten_up_to: int) -> None:
+        """Delete those, but for the pointer in force, which only a newer snapshot replaces. Raises Unavailable."""
+        pointers, files = await self.stale(model, forgotten_up_to)
+        # First the files: a pointer without one is passed over, and says that this has to be done again.
+        await asyncio.to_thread(lambda: [path.unlink(missing_ok=True) for path in files])
+        await self._pointers.drop(model, pointers)
+
     def _path(self, model: str, digest: str) -> Path:
         return self._directory / model / f"{digest}.snapshot"
 
@@ -109,3 +127,7 @@ class SnapshotKeeper:
         found = sorted((self._directory / model).glob("*.snapshot"), key=lambda path: path.stat().st_mtime)
         for path in found[: -self._keep]:
             path.unlink(missing_ok=True)
+
+
+def _forgotten_up_to(pointer: Any) -> int:
+    return int(pointer.facts.get("lessons", {}).get("forgotten_up_to", 0))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from mode import Service
 
 from app.learning.service import LearnerService
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 PROMOTION_LABELS: Final = 1000
 """Labels that a prequential window needs before a model may be compared by it."""
 CHAMPION: Final = "champion"
+FORGOTTEN_TAG: Final = "forgotten_up_to"
+"""On runs of a model of people: the last forgetting that nothing in them is from before."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Report:
     state: Callable[[], bytes] | None = None
     pictures: tuple[Callable[[Path], Path | None], ...] = ()
     """Each draws into a folder; None where there is nothing to draw yet."""
+    forgotten_up_to: int | None = None
+    """Of a model of people: the last forgetting that state and pictures are from after; None of any other model."""
 
 
 class TrackingService(Service):  # type: ignore[misc]
@@ -53,6 +58,7 @@ class TrackingService(Service):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
         self._client: RunLog | None = None
         self._artifacts_at: dict[str, float] = {}
+        self._forgotten_up_to: dict[str, int] = {}
         self._asked = asyncio.Event()
         self.available: bool | None = None
         """Whether the last call reached MLflow; None before the first."""
@@ -79,15 +85,21 @@ class TrackingService(Service):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for name, service in self._learners.items():
             lessons = service.lessons
-            if self.should_stop or lessons is None or not lessons.learnt:
+            if self.should_stop or lessons is None:
                 continue
-            due = artifacts or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
+            # Pictures from before a forgetting are replaced also where nothing was learnt since a restart.
+            owed = getattr(lessons.learner, "forgotten_up_to", 0) > self._forgotten_up_to.get(name, 0)
+            if not lessons.learnt and not owed:
+                continue
+            due = artifacts or owed or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
             report = describe(lessons.learner, with_artifacts=due)
             if due:
                 self._artifacts_at[name] = time.monotonic()
             try:
                 await asyncio.wait_for(loop.run_in_executor(self._thread, self._send, report), 60.0)
                 self.available = True
+                if due:
+                    self._forgotten_up_to[name] = report.forgotten_up_to or 0
             except Exception as error:
                 if self.available is not False:
                     log.warning("MLflow at %s is away, learning goes on: %s", self._settings.tracking_uri, error)
@@ -106,7 +118,8 @@ class TrackingService(Service):  # type: ignore[misc]
 
 def describe(learner: Any, with_artifacts: bool) -> Report:
     """A learner's figures; copies, so that a thread may use them while learning goes on."""
-    state = learner.to_bytes() if with_artifacts else None
+    personal = getattr(learner, "personal", False)
+    state = (_card(learner) if personal else learner.to_bytes()) if with_artifacts else None
     return Report(
         name=learner.name,
         version=learner.model_version,
@@ -116,7 +129,13 @@ def describe(learner: Any, with_artifacts: bool) -> Report:
         skill=learner.skill(),
         state=(lambda: state) if state is not None else None,
         pictures=_pictures(learner) if with_artifacts else (),
+        forgotten_up_to=learner.forgotten_up_to if personal else None,
     )
+
+
+def _card(learner: Any) -> bytes:
+    """What is logged in place of a state that has to be erased with whoever is in it."""
+    return msgspec.json.encode({"model_version": learner.model_version, "counts": learner.counts()})
 
 
 def _pictures(learner: Any) -> tuple[Callable[[Path], Path | None], ...]:
@@ -184,11 +203,27 @@ class RunLog:
             folder = Path(directory)
             for drawn in filter(None, (draw(folder) for draw in report.pictures)):
                 self._client.log_artifact(run, str(drawn))
+            if report.forgotten_up_to is not None:
+                self._forget_older(report)
+                self._client.set_tag(run, FORGOTTEN_TAG, str(report.forgotten_up_to))
             if report.state is not None:
                 path = folder / f"{report.name}.state"
                 path.write_bytes(report.state())
                 self._client.log_artifact(run, str(path), "model")
                 self._maybe_promote(run, report)
+
+    def _forget_older(self, report: Report) -> None:
+        """Delete what runs of a model of people show from before the last forgetting; this run's was overwritten."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        own = self._run(report)
+        for run in self._client.search_runs([self._experiment_id()], f"tags.model = '{report.name}'"):
+            older = int(run.data.tags.get(FORGOTTEN_TAG, 0)) < (report.forgotten_up_to or 0)
+            if run.info.run_id == own or not older:
+                continue
+            for file in self._client.list_artifacts(run.info.run_id):
+                get_artifact_repository(run.info.artifact_uri).delete_artifacts(file.path)
+            self._client.set_tag(run.info.run_id, FORGOTTEN_TAG, str(report.forgotten_up_to))
 
     def _maybe_promote(self, run: str, report: Report) -> None:
         """Register a version where it beats the champion, both measured against the same baseline on their window."""

@@ -45,6 +45,26 @@ SNAPSHOT_AGE: Final = Gauge(
 )
 SNAPSHOTS: Final = Counter("marquee_snapshots", "Snapshots written", ["model"], registry=REGISTRY)
 LESSONS: Final = Counter("marquee_lessons", "Training records applied to a model", ["model"], registry=REGISTRY)
+SCRAPES: Final = Counter(
+    "marquee_scrapes", "Runs of connectors that are over", ["connector", "status"], registry=REGISTRY
+)
+SCRAPED: Final = Counter(
+    "marquee_scraped", "What runs of connectors did: records, rejected, requests ...", ["connector", "what"],
+    registry=REGISTRY,
+)  # fmt: skip
+SCRAPE_SECONDS: Final = Histogram(
+    "marquee_scrape_seconds",
+    "Seconds that a run of a connector took",
+    ["connector"],
+    buckets=(0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36000.0),
+    registry=REGISTRY,
+)
+SCRAPES_LATE: Final = Counter(
+    "marquee_scrapes_late",
+    "Runs that were not over by the time their connector promises",
+    ["connector"],
+    registry=REGISTRY,
+)
 
 
 def metric_names() -> frozenset[str]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from functools import partial
 from typing import Final
 
-from agents.errors import Unavailable
 from agents.ports import Examination, Fetched, NotFetched
 from app.pictures.decode import Limits
 from app.pictures.download import Downloaded, Downloader, FailedError, RefusedError
-from app.pictures.files import EXTENSIONS, PictureFiles
-from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure
+from app.pictures.files import PictureFiles
+from app.pictures.jobs import Cleaned, Measured, Refused, clean, take
 from app.pictures.sandbox import Failed, Sandbox
 
 log = logging.getLogger(__name__)
@@ -54,15 +51,10 @@ class PictureDesk:
             downloaded.path.unlink(missing_ok=True)
 
     async def _put_away(self, downloaded: Downloaded) -> Fetched | NotFetched:
-        measured = await self._sandbox.run(measure, str(downloaded.path), self._limits)
+        where = str(downloaded.path), str(self._files.root), downloaded.sha256
+        measured = await self._sandbox.run(take, *where, self._limits)
         if not isinstance(measured, Measured):
             return NotFetched(verdict="rejected", reason=_reason(measured), image_id=downloaded.sha256)
-        extension = EXTENSIONS[measured.format]
-        adopt = partial(self._files.adopt, downloaded.path, "original", downloaded.sha256, extension)
-        try:
-            await asyncio.to_thread(adopt)
-        except OSError as error:
-            raise Unavailable(f"the pictures' folder: {error}") from error
         return Fetched(
             image_id=downloaded.sha256,
             width=measured.width,

@@ -18,6 +18,8 @@ from app.pictures.decode import Limits, opened, to_rgb, upright
 QUALITY: Final = 90
 THUMBNAIL_SIDE: Final = 256
 THUMBNAIL_QUALITY: Final = 80
+_LEAST_SIDE: Final = 224
+"""What a thumbnail's longer side may be where whole steps alone lead there, which costs a third."""
 _GAP: Final = 1.0
 """Shrinking by whole steps first costs a third."""
 
@@ -46,7 +48,11 @@ def jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
 
 def thumbnail(picture: Image.Image) -> bytes:
     """A JPEG whose longer side has at most THUMBNAIL_SIDE pixels."""
-    scale = min(1.0, THUMBNAIL_SIDE / max(picture.size))
+    longer = max(picture.size)
+    factor = -(-longer // THUMBNAIL_SIDE)
+    if factor > 1 and longer >= _LEAST_SIDE * factor:
+        return jpeg(picture.reduce(factor), THUMBNAIL_QUALITY)
+    scale = min(1.0, THUMBNAIL_SIDE / longer)
     width, height = (max(1, round(side * scale)) for side in picture.size)
     small = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=_GAP)
     return jpeg(small, THUMBNAIL_QUALITY)

@@ -14,12 +14,12 @@ import numpy as np
 from app.pictures import disarm
 from app.pictures.decode import BadPicture, Limits, Reason, read_bytes
 from app.pictures.faces import find_faces
-from app.pictures.files import PictureFiles
+from app.pictures.files import EXTENSIONS, PictureFiles
 from app.pictures.hashing import Measured, measure_bytes
 from app.pictures.sandbox_child import Unusable
 from schemas.pictures import Face
 
-__all__ = ["Cleaned", "Looked", "Measured", "Refused", "clean", "look", "measure"]
+__all__ = ["Cleaned", "Looked", "Measured", "Refused", "clean", "look", "measure", "take"]
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
@@ -62,6 +62,17 @@ def measure(path: str, limits: Limits) -> Measured | Refused:
         return measure_bytes(read_bytes(Path(path), limits), limits)
     except BadPicture as bad:
         return Refused(reason=bad.reason)
+
+
+def take(path: str, root: str, sha256: str, limits: Limits) -> Measured | Refused:
+    """As `measure`, and put the file away below `root` as an original if it will do; `sha256` is that of its bytes."""
+    files, source = _files(root), Path(path)
+    # A process may have died just after it had put the file away.
+    kept = None if source.exists() else files.find("original", sha256)
+    measured = measure(path if kept is None else str(files.path(kept)), limits)
+    if kept is None and isinstance(measured, Measured):
+        files.adopt(source, "original", sha256, EXTENSIONS[measured.format])
+    return measured
 
 
 def clean(path: str, root: str, limits: Limits, faces: str | None = None, nsfw: str | None = None) -> Cleaned | Refused:

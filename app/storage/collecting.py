@@ -23,6 +23,8 @@ from schemas.scrapes import (
 )
 
 WAITING: Final = "waiting"
+MERGED: Final = "merged"
+"""Carried out by another run of the same connector, which has the history of both."""
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +108,12 @@ class DocumentCollecting:
             if fields:
                 known = runs.setdefault(fields.pop("_id"), ({}, {}))
                 known[0].update(fields)
-                known[1].update(initial)
+                # The first of which is heard says when the run was asked for.
+                known[1].update({**initial, **known[1]})
+            if isinstance(event, ScrapeStarted):
+                for run_id in event.also:
+                    name = joined(event.connector, run_id, "1")
+                    runs[name] = ({"status": MERGED, "place": message.offset}, {})
         changes = [Change(name, fields, initial, "place") for name, (fields, initial) in runs.items()]
         if changes:
             await self._runs.merge(changes)
@@ -136,7 +143,9 @@ class RunQueries:
     async def runs(self, connector: str | None, limit: int, cursor: str | None = None) -> Page[RunView]:
         """Attempts, the last that was asked for first; of one connector, or of all."""
         checked_limit(limit)
-        where: dict[str, Any] = {"connector": connector} if connector is not None else {}
+        where: dict[str, Any] = {"status": {"$ne": MERGED}}
+        if connector is not None:
+            where["connector"] = connector
         if cursor is not None:
             if connector is None:
                 raise BadQueryError("cursor: name a connector to read further pages")
@@ -152,7 +161,7 @@ class RunQueries:
         known = {document["_id"]: document for document in await self._connectors.get(list(names))}
         states = []
         for name in names:
-            last = await self._runs.find({"connector": name}, [("asked", -1)], 1)
+            last = await self._runs.find({"connector": name, "status": {"$ne": MERGED}}, [("asked", -1)], 1)
             told = known.get(name, {})
             states.append(
                 ConnectorState(

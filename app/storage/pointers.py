@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +57,10 @@ class SnapshotPointers:
         before = {"model": model, "applied_offset": {"$lt": latest.applied_offset}}
         former = await self._former.find(before, [("applied_offset", -1)], self._kept - 1)
         return [latest, *(msgspec.convert(document, Pointer) for document in former)]
+
+    async def drop(self, model: str, pointers: Sequence[Pointer]) -> None:
+        """Take former pointers of a model away, whose snapshots are not to be used any more."""
+        await self._former.remove([joined(model, f"{pointer.applied_offset:020d}") for pointer in pointers])
 
     async def forget(self, model: str) -> None:
         """Take a model's pointers away, before it is learnt anew from the start of the log."""

@@ -26,13 +26,18 @@ class Tombstone(msgspec.Struct, frozen=True):
 
 def happened_at(message: Message[Record]) -> int:
     """When what an event tells of was caused, in ms since 1970: a repeat of the event has the same time."""
+    return caused_at(message.envelope.time, message.timestamp)
+
+
+def caused_at(time: str | None, received: int) -> int:
+    """A record's time of origin in ms since 1970, by what its envelope says and when it was received."""
     try:
-        said = datetime.fromisoformat(message.envelope.time or "")
+        said = datetime.fromisoformat(time or "")
         caused = round((said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        return message.timestamp
+        return received
     # Nothing can have been caused later than it was received, whatever its sender's clock says.
-    return min(caused, message.timestamp)
+    return min(caused, received)
 
 
 def outlives(message: Event, grave: Tombstone | None) -> bool:

@@ -9,6 +9,8 @@ import msgspec
 
 from app.observe import metrics
 from app.storage.picture_views import PeopleCounts
+from app.web.connectors_pages import connector_url
+from app.web.connectors_shapes import ConnectorView
 from app.web.pages import person_url
 from app.web.probes import Readiness
 from app.web.pulse import StagePulse, by_stage
@@ -34,9 +36,11 @@ def notices(
     models: Iterable[ModelView],
     gate_stuck: bool,
     people: PeopleCounts | None = None,
+    connectors: Iterable[ConnectorView] = (),
 ) -> list[Notice]:
     """Everything that is not as it should be."""
     found = [*_of_checks(readiness), *_of_stages(stages), *_of_models(models), *_of_people(people)]
+    found += _of_connectors(connectors)
     if gate_stuck:
         found.append(Notice("bad", "No source event has been read for over a minute: the gate is stuck.", "/readyz"))
     return sorted(found, key=lambda notice: notice.level)
@@ -70,6 +74,17 @@ def _of_models(models: Iterable[ModelView]) -> Iterator[Notice]:
         labelled = model.counts.get("labels", 0) >= LABELS_NEEDED
         if labelled and ours is not None and baseline is not None and ours > baseline:
             yield Notice("bad", f"{model.name} errs more ({ours:.3f}) than the running mean ({baseline:.3f})", link)
+
+
+def _of_connectors(connectors: Iterable[ConnectorView]) -> Iterator[Notice]:
+    for view in connectors:
+        link, last = connector_url(view.name), view.last_run
+        if view.error:
+            yield Notice("bad", f"connector {view.name} cannot be used as it is configured: {view.error}", link)
+        elif view.paused:
+            yield Notice("warn", f"connector {view.name} is paused: {view.pause_reason or 'by hand'}", link)
+        elif last is not None and last.status == "failed":
+            yield Notice("warn", f"connector {view.name} failed: {last.error or 'it does not say why'}", link)
 
 
 def _of_people(people: PeopleCounts | None) -> Iterator[Notice]:

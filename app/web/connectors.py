@@ -77,6 +77,12 @@ async def get_runs(request: web.Request) -> web.Response:
     return json_response(await _runs(request, connector_name(request), DEFAULT_LIMIT))
 
 
+async def list_runs(request: web.Request) -> web.Response:
+    """The runs of all connectors, the one last asked for first."""
+    runs = request.app[SITE].worker.store.runs
+    return json_response(await runs.runs(None, number(request, "limit", DEFAULT_LIMIT, MOST_RUNS)))
+
+
 async def run_connector(request: web.Request) -> web.Response:
     """Run a connector now. The run is asked for once it is in the log; it begins when those before it are over."""
     name = connector_name(request)

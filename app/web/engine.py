@@ -99,8 +99,8 @@ class Engine:
         found = []
         for stage in self._worker.topology.stages:
             learner = self._learner_of(stage.name) if stage.kind is Kind.LEARN else None
-            if learner is not None and learner.lessons is not None:
-                applied = learner.lessons.applied
+            applied = None if learner is None else learner.applied
+            if learner is not None and applied is not None:
                 lag = learner.lag
                 found.append(Spot(stage.name, stage.topic, 0, applied, None if lag is None else applied + 1 + lag))
         return found

@@ -11,25 +11,33 @@ from agents.errors import Unavailable
 from app.storage.paging import Page
 from app.storage.picture_views import PeopleCounts
 from app.storage.views import Counts, FilmRow
-from app.web import charts, films, models, pages
+from app.web import charts, connectors, films, models, pages
 from app.web.attention import notices
+from app.web.connectors_shapes import ConnectorView
 from app.web.openapi import release
 from app.web.shapes import FilmQuery, ModelView
 from app.web.site import SITE, Site
 
 SHOWN_FILMS: Final = 10
 SHOWN_EVENTS: Final = 12
+MOST_CONNECTORS: Final = 200
+"""Connectors that are looked at each time; a page of their own shows all."""
 
 
 async def dashboard(request: web.Request) -> web.Response:
     """The overview for people; it is drawn without what does not answer."""
     site = request.app[SITE]
     query = FilmQuery(search=None, sort="updated", limit=SHOWN_FILMS, cursor=None)
-    readiness, counts, people, views, page = await asyncio.gather(
-        site.probes.readiness(), _counts(site), _people(site), _models(request), _films(request, query)
+    readiness, counts, people, views, page, (collecting, open_matches) = await asyncio.gather(
+        site.probes.readiness(),
+        _counts(site),
+        _people(site),
+        _models(request),
+        _films(request, query),
+        _collecting(request),
     )
     stages = site.pulse.stages
-    attention = notices(readiness, stages, views, site.engine.gate_stuck, people)
+    attention = notices(readiness, stages, views, site.engine.gate_stuck, people, collecting)
     return pages.render(
         "overview.html",
         here="overview",
@@ -39,6 +47,8 @@ async def dashboard(request: web.Request) -> web.Response:
         attention=attention,
         counts=counts,
         people=people,
+        connectors=[view.last_run.status if view.last_run else "never" for view in collecting],
+        open_matches=open_matches,
         tile=_error_tile(views),
         snapshot_age=min((v.snapshot_age_seconds for v in views if v.snapshot_age_seconds is not None), default=None),
         stages=stages,
@@ -65,6 +75,16 @@ async def _people(site: Site) -> PeopleCounts | None:
     except Unavailable:
         return None
     return counts
+
+
+async def _collecting(request: web.Request) -> tuple[list[ConnectorView], int]:
+    """The connectors, and how many mentions wait for a word."""
+    worker = request.app[SITE].worker
+    try:
+        views = await connectors.views_of(request, list(worker.settings.connectors)[:MOST_CONNECTORS])
+        return views, await worker.store.runs.open_count()
+    except Unavailable:
+        return [], 0
 
 
 async def _films(request: web.Request, query: FilmQuery) -> Page[FilmRow]:

@@ -39,6 +39,10 @@ class Learning(Protocol):
     def lag(self) -> int | None:
         """Training records that wait; None where another worker has the model."""
 
+    @property
+    def applied(self) -> int | None:
+        """The last training record whose events are on the brokers; None where another worker has the model."""
+
 
 def owned_model(learning: Learning) -> Any:
     """The model itself where this worker owns it, else None: model_version, counts(), metrics(), curve()."""

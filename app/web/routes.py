@@ -131,6 +131,8 @@ ROUTES: Final = (
     Route("GET", "/connectors/{name}/runs", connectors.get_runs, "List a connector's runs", "collecting", RunPage,
           parameters=(CONNECTOR, _limit(connectors.DEFAULT_LIMIT, connectors.MOST_RUNS), CURSOR),
           problems=(400, 404, 503)),
+    Route("GET", "/runs", connectors.list_runs, "List runs of all connectors", "collecting", RunPage,
+          parameters=(_limit(connectors.DEFAULT_LIMIT, connectors.MOST_RUNS),), problems=(400, 503)),
     Route("POST", "/connectors/{name}/run", connectors.run_connector, "Run a connector now", "collecting", AskedRun,
           status=202, body=ManualRun, parameters=(CONNECTOR,), problems=(401, 404)),
     Route("POST", "/connectors/{name}/pause", connectors.pause_connector, "Pause a connector", "collecting", Steered,

@@ -241,7 +241,7 @@ async def test_of_a_forgotten_person_nothing_is_left(desk: Desk) -> None:
     conflict = fetched(MEG, 1, copy=1)
     await desk.after(alone, fetched(HANKS, 1, copy=2), shared, hers, keep(hers), fetched(MEG, 3), conflict)
     await desk.told(fetched(HANKS, 3))
-    *scrubbed, forgotten, erase = await desk.told(forget(HANKS))
+    forgotten, erase, *scrubbed = await desk.told(forget(HANKS))
     assert forgotten == PersonForgotten(celebrity_id=HANKS, order=desk.offset + 1)
     assert erase == EraseCelebrity(celebrity_id=HANKS, order=desk.offset + 1)
     # That, and when, they were forgotten has to be known as long as something of theirs may be under way.

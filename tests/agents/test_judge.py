@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -45,6 +45,9 @@ class Rows(dict[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, msgspec.json.encode(value))
+
+    def under(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        return ((key, self[key]) for key in sorted(self) if key.startswith(prefix))
 
 
 class Court:
@@ -367,11 +370,20 @@ async def test_a_person_who_is_forgotten_leaves_a_number_behind(court: Court) ->
     (forgotten,) = await court.hear(PersonForgotten(celebrity_id="Q1", order=court.order))
     assert forgotten == FacesForgotten(celebrity_id="Q1", order=court.order)
     assert court.people["Q1"] == PersonFaces(forgotten=court.order)
-    assert all(court.items[item].examined is None for item in court.items)
+    assert not court.items
     assert await court.hear(late) == []
     assert await court.hear(PersonForgotten(celebrity_id="Q1", order=court.order)) == []
     await court.see("p5", "own")
     assert court.verdict("p5") == "kept"
+
+
+async def test_nothing_is_left_of_who_is_forgotten_even_where_faces_are_many(court: Court) -> None:
+    for number in range(2 * EARLY):
+        await court.see(f"p{number}", "own")
+    await court.see("r1", "other", celebrity_id="Q12")
+    assert not court.people["Q1"].kept, "beyond the early ones nobody lists what was kept"
+    await court.hear(PersonForgotten(celebrity_id="Q1", order=court.order))
+    assert list(court.items) == ["Q12|r1"]
 
 
 async def test_embeddings_of_two_face_models_are_never_compared(court: Court) -> None:

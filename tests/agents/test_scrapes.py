@@ -21,6 +21,7 @@ from schemas.scrapes import (
     ScrapeStarted,
     SlaMissed,
     SteerConnector,
+    Target,
 )
 
 RUN_EVENTS = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
@@ -111,3 +112,15 @@ async def test_a_missed_promise_is_marked_on_the_run_that_waits():
     await desk.say(request("one"))
     await desk.say(SlaMissed(run_id="one", connector="guardian", logical_date=None, missed_at="t"))
     assert desk.state().queue[0].sla_missed
+
+
+async def test_registrations_that_wait_are_put_together_to_one_run_of_all_their_targets():
+    desk = Desk()
+    targets = [Target(id=f"tt000000{n}", name=f"Film {n}") for n in range(3)]
+    for n, target in enumerate(targets):
+        await desk.say(request(f"r{n}", trigger="registration", targets=(target,)))
+    (run,) = desk.state().queue
+    assert (run.run_id, run.also, run.targets) == ("r0", ("r1", "r2"), tuple(targets))
+    await desk.say(ScrapeStarted(run_id="r0", connector="guardian", trigger="registration", attempt=1, started_at="t"))
+    await desk.say(request("r3", trigger="registration", targets=(targets[0],)))
+    assert [run.run_id for run in desk.state().queue] == ["r0", "r3"]

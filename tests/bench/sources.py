@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -50,7 +49,7 @@ class Counted:
         """Count a batch."""
         self.records += sum(1 for _ in records)
         if not self.early and self.records >= EARLY:
-            self.early = resident_mb(os.getpid())
+            self.early = resident_mb(os.getpid(), alone=True)
 
 
 async def run(options: Options, report: Report) -> None:
@@ -76,7 +75,7 @@ async def run(options: Options, report: Report) -> None:
     except PostgresMissingError as missing:
         table.notes.append(f"NO POSTGRESQL: {missing}")
     table.notes += [
-        "a connector checks each row, encodes it, hashes it for its id and keeps a cursor each 1,000 rows; no peer does",
+        "a connector checks, encodes and hashes each row and keeps a cursor each 1,000 rows; peers do not",
         f"constant: at most {FLAT_MB:.0f} MB more at the last row than at the 10,000th",
     ]
     report.show(table)
@@ -92,7 +91,7 @@ async def _measure(
         began = time.perf_counter()
         ran = await run_connector("bench", connector, sink, CursorStore(folder / name))
         rate = ROWS / (time.perf_counter() - began)
-    late = resident_mb(os.getpid())
+    late = resident_mb(os.getpid(), alone=True)
     if (ran.status, sink.records) != ("success", ROWS):
         raise RuntimeError(f"{name}: {sink.records} records: {ran}")
     began = time.perf_counter()
@@ -137,7 +136,7 @@ async def _polars(path: Path) -> int:
 
 async def _iterparse(path: Path) -> int:
     found = 0
-    for _, element in etree.iterparse(io.BytesIO(path.read_bytes()), tag="rating"):
+    for _, element in etree.iterparse(str(path), tag="rating"):
         found += element.get("film") is not None and element.findtext("stars") is not None
         element.clear()
         while element.getprevious() is not None:

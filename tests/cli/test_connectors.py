@@ -24,7 +24,7 @@ def configured(connected: Marquee) -> Marquee:
 def test_a_run_sends_the_good_rows_and_puts_the_bad_ones_away(configured: Marquee, broker: Broker) -> None:
     before = len(on_topic(broker, "ratings"))
     report = configured.json("connectors", "run", "ml", code=1)
-    assert (report["status"], report["records"], report["refused"]) == ("partial", 2, 1)
+    assert (report["status"], report["counts"]["records"], report["counts"]["rejected"]) == ("partial", 2, 1)
     assert report["faults"] == [[3, "rating: 'nine' is no number"]]
     sent = on_topic(broker, "ratings")[before:]
     assert len(sent) == 2
@@ -35,17 +35,19 @@ def test_a_run_sends_the_good_rows_and_puts_the_bad_ones_away(configured: Marque
 @pytest.mark.embedded
 def test_the_next_run_goes_on_and_from_start_begins_anew(configured: Marquee) -> None:
     configured("connectors", "run", "ml", code=1)
-    assert configured.json("connectors", "run", "ml")["records"] == 0
-    assert configured.json("connectors", "run", "ml", "--from-start", code=1)["records"] == 2
-    (row,) = configured.json("connectors", "list")
-    assert (row["name"], row["status"], row["records"]) == ("ml", "partial", 2)
+    assert configured.json("connectors", "run", "ml")["counts"]["records"] == 0
+    assert configured.json("connectors", "run", "ml", "--from-start", code=1)["counts"]["records"] == 2
+    (row,) = configured.json("connectors", "list")["items"]
+    assert (row["name"], row["last_run"]["status"], row["last_run"]["counts"]["records"]) == ("ml", "partial", 2)
     shown = configured.json("connectors", "show", "ml")
     assert shown["cursor"]["mark"]["line"] == 4
 
 
 @pytest.mark.embedded
 def test_bad_rows_are_told_by_line_and_a_source_that_is_away_fails(configured: Marquee) -> None:
-    assert "line 3: rating: 'nine' is no number" in configured("connectors", "run", "ml", code=1).stderr
+    told = configured("connectors", "run", "ml", code=1).stderr
+    assert "line 3: rating: 'nine' is no number" in told
+    assert f"no Marquee answers: ml runs here, against {configured.environment['MARQUEE_BROKER__URL']}" in told
     (configured.directory / "ratings.csv").unlink()
     told = configured("connectors", "run", "ml", code=1).stderr.splitlines()
     assert told[-1] == "marquee: ratings.csv: not there; check `path`"

@@ -33,7 +33,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
     up|demo|push film|push celebrity|push file|film|films|celebrity|celebrities|topics|topology|schemas|asyncapi
     evaluate|dlq list|dlq show
     dlq replay|dlq purge|doctor|config check|archive status|archive verify|rebuild|models list|models show
-    connectors kinds|connectors list|connectors check|connectors show|connectors run
+    connectors kinds|connectors list|connectors check|connectors show|connectors run|connectors pause
+    connectors resume|connectors backfill|connectors runs|matches
     """
     named = {tuple(words.split()) for line in wanted.strip().splitlines() for words in line.split("|")}
     assert named <= set(COMMANDS)
@@ -71,6 +72,7 @@ def test_a_broken_configuration_is_told_by_every_command_that_reads_it(
         arguments[str(p.metavar or p.name).upper()] for p in COMMANDS[words].params if isinstance(p, click.Argument)
     ]
     needed = {("push", "film"): ["--title", "T"], ("push", "celebrity"): ["--name", "N"]}
+    needed["connectors", "backfill"] = ["--from", "2026-01-01", "--to", "2026-01-02"]
     if words in {("topology",), ("schemas",), ("connectors", "kinds"), ("evaluate",), ("demo",)}:
         return
     if words == ("doctor",):

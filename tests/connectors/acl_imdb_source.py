@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 FILMS = ("tt1375666", "tt0133093", "tt0064354")
-EACH = 500
+EACH = 250
 REVIEWS = 5 * EACH
 SETS = ("test/neg", "test/pos", "train/neg", "train/pos", "train/unsup")
 

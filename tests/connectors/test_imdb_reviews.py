@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,23 @@ async def test_an_archive_that_unpacks_without_end_is_refused(monkeypatch: pytes
     report, _ = await read(in_archive(tmp_path, bomb), tmp_path)
     assert (report.status, report.error_class) == ("failed", "Malformed")
     assert "unpacks to more than" in (report.error or "")
+
+
+async def test_memory_does_not_grow_with_the_archive() -> None:
+    header, chunk = member("aclImdb/train/unsupBow.feat", 64 << 20).tobuf(tarfile.GNU_FORMAT), bytes(1 << 16)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield header
+        for _ in range((64 << 20) // len(chunk)):
+            yield chunk
+        yield archive(files(1))
+
+    tracemalloc.start()
+    found = [each async for each in entries(parts(), lambda path: MAX_REVIEW if parse_name(path) else 0, "x")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 5
+    assert peak < 4 << 20
 
 
 async def test_what_follows_the_end_of_an_archive_is_not_read_without_end(tmp_path: Path) -> None:

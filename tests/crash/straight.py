@@ -34,10 +34,13 @@ FIRST_TO_LAST = (("input", "facts"), ("ratings", "reviews"))
 class StraightRun:
     """Recomputes everything from the source topics and, for the models, from the order on the training topics."""
 
-    def __init__(self, partitions: int, max_value: int = 1_000_000) -> None:
+    def __init__(
+        self, partitions: int, max_value: int = 1_000_000, log: MemoryLog | None = None, **further: Any
+    ) -> None:
         self.store = MemoryStore()
-        self.topology: Topology = film_topology(Ports(self.store.projections, self))
-        self.log = MemoryLog(partitions)
+        ports = Ports(self.store.projections, self, people=self.store.pictures, **further)
+        self.topology: Topology = film_topology(ports)
+        self.log = log or MemoryLog(partitions)
         # Without models: what they learn from comes in the broker's order, which another run would not repeat.
         self._runner = MemoryRunner(self.topology, (), self.log, max_value=max_value)
         self.lessons = {spec.name: _lessons(spec, max_value) for spec in MODELS}

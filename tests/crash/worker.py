@@ -26,9 +26,17 @@ _ASKING: Final = aiohttp.ClientTimeout(total=10.0)
 
 
 class WorkerProcess:
-    """One `faust -A app worker`."""
+    """One `faust -A app worker`; `program` is what Python is to run instead of `faust`, with the same arguments."""
 
-    def __init__(self, servers: Servers, app: str, name: str = "worker-1", partitions: int = 4, **settings: Any):
+    def __init__(
+        self,
+        servers: Servers,
+        app: str,
+        name: str = "worker-1",
+        partitions: int = 4,
+        program: str = "faust",
+        **settings: Any,
+    ):
         self.name = name
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
@@ -55,7 +63,7 @@ class WorkerProcess:
             "MARQUEE_WEB__PORT": str(self.port),
         }
         self.environ = environ | {f"MARQUEE_{key.upper()}": str(value) for key, value in settings.items()}
-        command = [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"]
+        command = [sys.executable, "-m", program, "-A", "app", "worker", "-l", "info"]
         self._child = Child(f"{app}-{name}", command, servers.directory, env=self.environ, stop_seconds=60.0)
 
     def start(self) -> None:

@@ -312,12 +312,12 @@ class Erased:
     """Remembers what was to be erased, and how much of the person was there at that moment."""
 
     def __init__(self, store: Store) -> None:
-        self.files: list[tuple[str, str]] = []
+        self.files: list[list[tuple[str, str]]] = []
         self.documents: list[int] = []
         self._store = store
 
     async def erase(self, files: Any) -> None:
-        self.files += files
+        self.files.append(list(files))
         self.documents.append(await self._store.documents[IMAGES].count({"celebrity_id": TILDA}))
 
 
@@ -334,8 +334,10 @@ async def test_files_go_before_the_documents_that_name_them_unless_somebody_else
     await project_forgotten(batch, store.pictures, eraser)
     await project_forgotten(batch, store.pictures, eraser)
     clean = sha(0, "cleaned")
-    assert eraser.files == [("clean", clean), ("original", sha(0)), ("thumbnail", clean)]
-    assert eraser.documents == [4, 0]
+    # The withdrawal may have been decided on a file that no document named yet, so it condemns its own each time.
+    again = [("original", sha(0))]
+    assert eraser.files == [[("clean", clean), ("original", sha(0)), ("thumbnail", clean)], again, again]
+    assert eraser.documents == [4, 0, 0]
 
 
 async def test_a_picture_that_is_ruled_out_is_rejected_and_keeps_its_hash(store: Store) -> None:

@@ -123,6 +123,10 @@ class FakeLearner:
     lessons: Any = None
     lag: int | None = None
 
+    @property
+    def applied(self) -> int | None:
+        return None if self.lessons is None else 639
+
 
 @dataclass
 class FakeWorker:
@@ -158,7 +162,7 @@ class FakeWorker:
     def own_model(self, measures: dict[str, float | None], labels: int = 500, lag: int = 3) -> None:
         """Let this worker have the model."""
         learner = self.learners["future-rating"]
-        learner.lessons = SimpleNamespace(learner=FakeModel(measures, labels), applied=639)
+        learner.lessons = SimpleNamespace(learner=FakeModel(measures, labels))
         learner.lag = lag
 
     def predict(self, film_id: str, predicted: float, n_ratings: int = 12) -> None:

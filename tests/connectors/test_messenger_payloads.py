@@ -1,0 +1,94 @@
+"""Odd messages of the two messengers."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from app.connectors.errors import IncompleteError, MalformedError
+from app.connectors.messenger_payloads import Said as Message
+from app.connectors.messenger_payloads import parse_message, parse_room, parse_update, parse_update_id, parse_updates
+
+CHAT = {"id": -1, "type": "group"}
+
+
+def update(**message: object) -> bytes:
+    """An update with a message of a group."""
+    return msgspec.json.encode({"update_id": 1, "message": {"message_id": 2, "date": 3, "chat": CHAT} | message})
+
+
+@pytest.mark.parametrize("body", [b'{"ok":true}', b'{"ok":true,"result":{}}', b"[]", b'{"result": "very private}'])
+def test_what_is_no_answer_is_malformed_or_cut(body: bytes) -> None:
+    with pytest.raises((MalformedError, IncompleteError)):
+        parse_updates(body)
+
+
+def test_errors_do_not_show_what_was_said() -> None:
+    for parse, body in (
+        (parse_updates, b'{"result":"very private"}'),
+        (parse_update_id, b'{"message":{"text":"very private"}}'),
+        (lambda body: parse_room(body, "!r"), b'{"chunk":[{"type":"m.room.message","body":"very private"}]}'),
+        (lambda body: parse_room(body, "!r"), b'{"chunk":very private}'),
+    ):
+        with pytest.raises(MalformedError) as caught:
+            parse(body)
+        assert b"private" not in caught.value.raw
+        assert "private" not in str(caught.value)
+
+
+def test_a_picture_has_a_caption() -> None:
+    said = parse_update(update(caption="Heat (1995)", photo=[{}]), ())
+    assert said is not None
+    assert said.text == "Heat (1995)"
+
+
+def test_a_service_message_says_nothing() -> None:
+    said = parse_update(update(new_chat_members=[{"id": 1, "first_name": "Anna"}]), ())
+    assert said is not None
+    assert parse_message(said, (), "t") is None
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-5, 3), (0, 9999), (500, 3)])
+def test_entities_outside_of_the_text_do_no_harm(offset: int, length: int) -> None:
+    entity = {"type": "mention", "offset": offset, "length": length}
+    assert parse_update(update(text="Heat 🎬 (1995)", entities=[entity]), ()) is not None
+
+
+def test_half_a_pair_costs_one_message_and_not_its_page() -> None:
+    half = b'{"update_id":7,"message":{"message_id":2,"date":3,"chat":{"id":-1,"type":"group"},"text":"\\ud83c"}}'
+    (raw,) = parse_updates(b'{"ok":true,"result":[' + half + b"]}")
+    assert parse_update_id(bytes(raw)) == 7
+    with pytest.raises(MalformedError):
+        parse_update(bytes(raw), ())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"msgtype": "m.text"},
+        {"msgtype": "m.text", "body": 7},
+        {"msgtype": "m.image", "body": "Heat (1995).jpg"},
+        {"msgtype": "m.text", "body": "x", "m.relates_to": "nothing", "formatted_body": 7},
+        {"body": "* x", "msgtype": "m.text", "m.new_content": {}, "m.relates_to": {"rel_type": "m.replace"}},
+    ],
+)
+def test_odd_events_are_no_mentions(content: dict[str, object]) -> None:
+    event = {"type": "m.room.message", "event_id": "$1", "sender": "@a:b", "origin_server_ts": 0, "content": content}
+    room = parse_room(msgspec.json.encode({"chunk": [event], "start": "t1"}), "!r")
+    assert [parse_message(said, (), "m") for said in room.said] in ([], [None])
+
+
+def test_a_link_behind_a_word_is_followed_and_one_in_a_quotation_is_not() -> None:
+    html = (
+        "<mx-reply><blockquote><a href='https://www.imdb.com/title/tt0000001/'>x</a></blockquote></mx-reply>"
+        "<a href='https://www.imdb.com/title/tt0113277/'>this</a>"
+    )
+    content = {"msgtype": "m.text", "body": "this", "format": "org.matrix.custom.html", "formatted_body": html}
+    event = {"type": "m.room.message", "event_id": "$1", "sender": "@a:b", "origin_server_ts": 1, "content": content}
+    (said,) = parse_room(msgspec.json.encode({"chunk": [event]}), "!r").said
+    assert said.addresses == ("https://www.imdb.com/title/tt0113277/",)
+
+
+def test_small_talk_is_no_mention() -> None:
+    assert parse_message(Message("r", "1", "a", "see you at 8", (), None), (), "m") is None

@@ -1,0 +1,113 @@
+"""Runs and open mentions as documents: the same at the end, however often and in whatever overlap they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from agents.messages import Message
+from app.storage.memory import MemoryStore
+from app.storage.paging import BadQueryError
+from schemas.base import Record
+from schemas.envelope import Envelope
+from schemas.mentions import Candidate, MatchUnresolved, MentionMatched
+from schemas.scrapes import (
+    ConnectorSteered,
+    ScrapeAdmitted,
+    ScrapeCounts,
+    ScrapeFinished,
+    ScrapeStarted,
+    SlaMissed,
+)
+
+
+def told(offset: int, record: Record) -> Message[Any]:
+    return Message(record, Envelope(f"e{offset}", "c"), record.topic, 0, offset, 1_700_000_000_000 + offset)
+
+
+def admitted(run: str, **fields: Any) -> ScrapeAdmitted:
+    return ScrapeAdmitted(run_id=run, connector="guardian", **({"trigger": "manual", "attempt": 1} | fields))
+
+
+def started(run: str, **fields: Any) -> ScrapeStarted:
+    base = {"trigger": "manual", "attempt": 1, "started_at": "2026-05-01T00:00:00Z"}
+    return ScrapeStarted(run_id=run, connector="guardian", **(base | fields))
+
+
+def finished(run: str, **fields: Any) -> ScrapeFinished:
+    base = {"status": "success", "attempt": 1, "finished_at": "2026-05-01T00:01:00Z", "seconds": 60.0}
+    return ScrapeFinished(run_id=run, connector="guardian", counts=ScrapeCounts(records=7), **(base | fields))
+
+
+HISTORY: Sequence[Message[Any]] = [
+    told(n, record)
+    for n, record in enumerate(
+        (
+            admitted("a"),
+            admitted("b", logical_date="2026-05-01T00:00:00Z", trigger="schedule"),
+            started("a"),
+            SlaMissed(run_id="b", connector="guardian", logical_date="2026-05-01T00:00:00Z", missed_at="t"),
+            finished("a", cursor_after={"page": 3}),
+            ConnectorSteered(connector="guardian", action="pause", reason="the site moves"),
+            started("b"),
+            finished("b", status="failed", error="the key was refused", paused=True),
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("cuts", [(8,), (1, 2, 3, 4, 5, 6, 7, 8), (5, 3, 8, 6, 8), (8, 1, 8)])
+async def test_the_history_is_the_same_in_whatever_overlap_it_is_told(cuts):
+    store = MemoryStore()
+    begin = 0
+    for cut in cuts:
+        # A smaller end than the last is a worker that goes on from an older mark.
+        await store.collecting.put_runs(HISTORY[min(begin, cut) : cut] if cut > begin else HISTORY[:cut])
+        begin = cut
+    runs = (await store.runs.runs("guardian", 10)).items
+    assert [(run.run_id, run.status, run.sla_missed) for run in runs] == [
+        ("b", "failed", True),
+        ("a", "success", False),
+    ]
+    assert (runs[1].counts.records, runs[1].cursor_after, runs[1].seconds) == (7, {"page": 3}, 60.0)
+    (state,) = await store.runs.states(["guardian"])
+    assert (state.paused, state.pause_reason) == (True, "the key was refused")
+    assert state.last_run == runs[0]
+
+
+async def test_runs_that_another_one_carries_out_have_no_history_of_their_own():
+    store = MemoryStore()
+    events = (admitted("a"), admitted("b"), started("a", also=("b",)), finished("a"))
+    await store.collecting.put_runs([told(n, event) for n, event in enumerate(events)])
+    assert [run.run_id for run in (await store.runs.runs("guardian", 10)).items] == ["a"]
+
+
+async def test_a_long_history_is_read_page_by_page_newest_first():
+    store = MemoryStore()
+    await store.collecting.put_runs([told(n, admitted(f"r{n}")) for n in range(25)])
+    seen, cursor = [], None
+    while True:
+        page = await store.runs.runs("guardian", 10, cursor)
+        seen += [run.run_id for run in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert seen == [f"r{n}" for n in reversed(range(25))]
+    with pytest.raises(BadQueryError):
+        await store.runs.runs("guardian", 10, "nonsense")
+
+
+async def test_a_mention_is_open_until_its_film_is_known_and_not_again_after():
+    store = MemoryStore()
+    open_one = MatchUnresolved(
+        mention_id="m", source="blog", reason="two", candidates=(Candidate("tt0054215", "Psycho", 1960, 100.0),)
+    )
+    await store.collecting.put_unresolved([told(1, open_one)])
+    (shown,) = await store.runs.open_matches(10)
+    assert (shown.mention_id, shown.candidates[0].title) == ("m", "Psycho")
+    await store.collecting.put_matched([told(2, MentionMatched(mention_id="m", film_id="tt0054215", how="hand"))])
+    assert await store.runs.open_matches(10) == []
+    await store.collecting.put_unresolved([told(1, open_one)])
+    assert await store.runs.open_matches(10) == []
