@@ -61,6 +61,10 @@ test-kafka: setup ## integration and crash tests on a real Apache Kafka (needs J
 test-browser: setup ## the dashboard in a real browser (needs chromium)
 	@MARQUEE_REQUIRE_BROWSER=1 $(PYTEST) -m browser
 
+.PHONY: test-connectors
+test-connectors: setup ## connectors against real servers of their sources (needs PostgreSQL)
+	@MARQUEE_REQUIRE_CONNECTORS=1 $(PYTEST) -m connectors tests/connectors
+
 .PHONY: check
 check: setup ## format, lint, types, layers, docs; changes nothing
 	@$(PY) -m ruff format --check .

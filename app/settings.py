@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from app.config_errors import explain
-from app.settings_entries import CelebrityEntry, FilmEntry, Section
+from app.settings_entries import CelebrityEntry as CelebrityEntry
+from app.settings_entries import FilmEntry as FilmEntry
+from app.settings_entries import Section
 
 
 class ConfigError(Exception):
@@ -84,7 +86,7 @@ class Topics(Section, frozen=True):
         int, Meta(ge=1, le=256, description="partitions of each keyed topic; fixed once topics exist")
     ] = 4
     retention_days: Annotated[
-        float, Meta(gt=0, description="how long derived events stay; sources and training stay for ever")
+        float, Meta(gt=0, description="how long derived events and all that tells of people stay; the rest stays for ever")
     ] = 30.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args
@@ -127,8 +127,8 @@ class Ports:
     pictures: Pictures | None = None
     files: PictureEraser | None = None
     collecting: CollectingProjections | None = None
-    film_connectors: tuple[str, ...] = ()
-    people_connectors: tuple[str, ...] = ()
+    film_connectors: Sequence[str] = ()
+    people_connectors: Sequence[str] = ()
 
 
 def film_topology(ports: Ports | None = None) -> Topology:

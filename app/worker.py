@@ -54,6 +54,8 @@ class Worker:
         )
         self.learners = {spec.name: self._learner(spec) for spec in MODELS}
         self.tracking = TrackingService(settings.mlflow, self.learners)
+        self._asked_for_films = list(asked_on_registration(settings, "films"))
+        self._asked_for_people = list(asked_on_registration(settings, "people"))
         desk = Desk(self.learners, self.tracking.report_soon)
         self.pictures = PictureService(settings)
         ports = Ports(
@@ -63,8 +65,8 @@ class Worker:
             pictures=self.pictures.desk,
             files=self.pictures,
             collecting=self.store.collecting,
-            film_connectors=asked_on_registration(settings, "films"),
-            people_connectors=asked_on_registration(settings, "people"),
+            film_connectors=self._asked_for_films,
+            people_connectors=self._asked_for_people,
         )
         self.topology = film_topology(ports)
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
@@ -135,6 +137,15 @@ class Worker:
         # Events are many and short-lived: at Python's own thresholds, looking at them takes a tenth of a busy worker.
         gc.set_threshold(500_000, 20, 50)
         self.prepared = True
+
+    async def apply(self, settings: Settings) -> int:
+        """Go on with other connectors, films and people; how many of those are new. Other settings stay as they are."""
+        self.collecting.apply(settings)
+        self.settings = self.collecting.settings
+        # The stages hold these very lists.
+        self._asked_for_films[:] = asked_on_registration(self.settings, "films")
+        self._asked_for_people[:] = asked_on_registration(self.settings, "people")
+        return await push_configured(self.settings, self.producer, self.store)
 
     async def _ensure_indexes(self) -> None:
         while True:

@@ -16,6 +16,7 @@ def add_to(main: click.Group) -> None:
     config = click.Group("config", help="The configuration.")
     main.add_command(config)
     command(config, "check", example="marquee config check --config marquee.toml")(_check)
+    command(config, "apply", example="marquee config apply")(_apply)
 
 
 def _check(call: Call) -> None:
@@ -33,6 +34,27 @@ def _check(call: Call) -> None:
         raise CliError(faults[-1])
     if faults:
         click.get_current_context().exit(1)
+
+
+def _apply(call: Call) -> None:
+    """Let the running workers take up changed connectors, films and people; other keys are named, and wait.
+
+    The workers read the file that they were started with.
+    """
+    from app.cli.web import say
+
+    found = say(call.settings(), "config", "apply", words={})
+    failed = [each for each in found["others"] if not each["ok"]]
+    if call.as_json:
+        print_json(found)
+    else:
+        for what, names in found["connectors"].items():
+            click.echo(f"connectors {what}: {', '.join(names) or 'none'}")
+        click.echo(f"new films and people: {found['pushed']}")
+        for key in found["needs_restart"]:
+            click.echo(f"{key} needs a restart", err=True)
+    if failed:
+        raise CliError("; ".join(f"{each['url']} did not take it up: {each['detail']}" for each in failed))
 
 
 def config_faults(call: Call) -> list[str]:

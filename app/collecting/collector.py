@@ -33,7 +33,7 @@ class Collector:
         sink: Sink,
         carrier: Carrier,
         now: Callable[[], float] = time.time,
-        notify: Callable[[Carried], Awaitable[None]] | None = None,
+        notify: Callable[[Carried | SlaMissed], Awaitable[None]] | None = None,
     ) -> None:
         self._connectors = dict(connectors)
         self._board = board
@@ -90,6 +90,9 @@ class Collector:
             self._start(name, config, state)
         if commands or missed:
             await self._sink.send([command_of(record, self._now()) for record in (*commands, *missed)])
+        for record in missed:
+            if self._notify is not None:
+                await self._notify(record)
 
     def _due(
         self, name: str, config: ConnectorConfig, state: ScrapeState

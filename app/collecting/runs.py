@@ -226,6 +226,11 @@ def _sum(one: ScrapeCounts, other: ScrapeCounts) -> ScrapeCounts:
     return ScrapeCounts(**{name: getattr(one, name) + getattr(other, name) for name in names})
 
 
+def totals(run: WaitingRun, report: Report) -> ScrapeCounts:
+    """What a run did in all its lives, as far as its checkpoints tell of those that were cut off."""
+    return _sum(run.counts, _counts(report))
+
+
 def _counts(report: Report) -> ScrapeCounts:
     return ScrapeCounts(
         records=report.records,
@@ -264,7 +269,7 @@ def _finished(
         finished_at=_stamp(now),
         # From its first beginning on, also where a crash came between.
         seconds=report.seconds if run.started_at is None else round(now - moment(run.started_at).timestamp(), 3),
-        counts=_sum(run.counts, _counts(report)),
+        counts=totals(run, report),
         cursor_before=dict(state.cursor if run.started_at is None else run.cursor_before),
         cursor_after=dict(store.kept.cursor),
         state=store.told(),

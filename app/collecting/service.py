@@ -6,15 +6,17 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
+import msgspec
 from mode import Service
 
 from agents.errors import Unavailable
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
+from app.collecting.notify import Notifier, Webhook
 from app.collecting.runs import Carrier, Sink, film_target, person_target
+from app.collecting.tracking import RunTracking
 from app.connectors.base import FilmTarget, PersonTarget
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
@@ -45,29 +47,48 @@ class CollectorService(Service):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._settings = settings
+        self.settings = settings
         self._store = store
         self._fetcher = Fetcher.of(settings)
         carrier = Carrier(sink, self._fetcher, settings.data_dir, self._everyone, environ)
         board = TableBoard(settings.topics.partitions, owned, rows)
-        self.collector = Collector(usable_connectors(settings), board, sink, carrier)
+        usable = usable_connectors(settings)
+        self._kinds = {name: config.kind for name, config in usable.items()}
+        self._tracking = RunTracking(settings.mlflow, self._kinds)
+        told = settings.collecting
+        self._webhook = Webhook(told.webhook, told.webhook_timeout, self._fetcher) if told.webhook else None
+        self.collector = Collector(usable, board, sink, carrier, notify=Notifier(self._webhook, self._tracking))
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def on_start(self) -> None:
         """Open the sessions that runs share."""
         await self._fetcher.__aenter__()
-        self._ticking = asyncio.create_task(self.collector.run())
+        works = [self.collector.run(), self._tracking.run()]
+        if self._webhook is not None:
+            works.append(self._webhook.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def on_stop(self) -> None:
         """Leave what runs to the next owner, who goes on from its cursor."""
-        self._ticking.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._ticking
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tracking.close()
         await self._fetcher.__aexit__()
+
+    def apply(self, settings: Settings) -> None:
+        """Go on with the connectors, films and people of another configuration; all else stays as it was."""
+        changed = {"connectors": settings.connectors, "films": settings.films, "celebrities": settings.celebrities}
+        self.settings = msgspec.structs.replace(self.settings, **changed)
+        usable = usable_connectors(self.settings)
+        self._kinds.clear()
+        self._kinds.update({name: config.kind for name, config in usable.items()})
+        self.collector.configure(usable)
 
     async def _everyone(self) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
         """All that is followed: what the configuration names, and what was pushed besides."""
-        films = {film.film_id: film for film in configured_films(self._settings)}
-        people = {person.celebrity_id: person for person in configured_people(self._settings)}
+        films = {film.film_id: film for film in configured_films(self.settings)}
+        people = {person.celebrity_id: person for person in configured_people(self.settings)}
         try:
             named_films, named_people = await followed(self._store.documents, KNOWN_AT_MOST)
             films |= {target.id: film_target(target) for target in named_films}

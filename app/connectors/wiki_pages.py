@@ -212,8 +212,9 @@ def _infobox(source: str) -> dict[str, Any]:
     parsed = extra("mwparserfromhell", "wikipedia").parse(source)
     for template in parsed.filter_templates(recursive=False):
         if str(template.name).strip().lower().replace("_", " ").startswith(INFOBOXES):
-            for tag in template.filter_tags(matches=lambda node: str(node.tag).lower() == "ref"):
-                template.remove(tag)
+            for each in template.params:
+                for tag in each.value.filter_tags(matches=lambda node: str(node.tag).lower() == "ref", recursive=False):
+                    each.value.remove(tag)
             return {str(each.name).strip().lower(): each.value for each in template.params}
     return {}
 

@@ -132,11 +132,11 @@ class WikipediaConnector(Connector[Config]):
                 yield observed(record)
         yield Keep({"item": item, "revision": page.lastrevid})
 
-    async def _pages(self, asked: dict[str, str | int]) -> list[WikiPage]:
+    async def _pages(self, asked: dict[str, str | int], parts: int = MOST_PARTS) -> list[WikiPage]:
         """The pages of a query, put together from the parts in which they come."""
         found: dict[str, WikiPage] = {}
         more: dict[str, str | int] = {}
-        for _ in range(MOST_PARTS):
+        for _ in range(parts):
             pages, more = await self.session.get_parsed(
                 API, {**FORMAT, "maxlag": LAG, **asked, **more}, parse=parse_pages
             )
@@ -155,9 +155,9 @@ class WikipediaConnector(Connector[Config]):
         if film.imdb is None or not film.title:
             return None
         search = f'intitle:"{film.title.replace(chr(34), " ")}" {film.year or ""} film'
-        pages = await self._pages(
-            {"generator": "search", "gsrsearch": search, "gsrlimit": CANDIDATES, "gsrnamespace": 0, "prop": "pageprops"}
-        )
+        asked: dict[str, str | int] = {"generator": "search", "gsrsearch": search, "gsrlimit": CANDIDATES}
+        # What would follow are the less likely ones.
+        pages = await self._pages({**asked, "gsrnamespace": 0, "prop": "pageprops"}, parts=1)
         items = sorted({page.pageprops.wikibase_item for page in pages if page.pageprops.wikibase_item})
         if not items:
             return None

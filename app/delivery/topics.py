@@ -16,8 +16,15 @@ from schemas.catalogue import SOURCE_TOPICS, partition_counts
 
 log = logging.getLogger(__name__)
 
-FOR_EVER: Final = ("training-ratings", "training-reviews", "dead-letters", *SOURCE_TOPICS)
-"""The truth, and the order that models learnt in: neither can be derived again, so neither expires."""
+PERSONAL: Final = ("input", "images-found", "images-fetched", "scrape-requests", "scrape-runs", "dead-letters")
+"""What tells of people expires even where it is the truth: a log cannot be made to forget one person.
+
+Compaction would need a key a record: a ruling, a withdrawal and what they are about share theirs, and their order is
+what the claims and the face model are made of.
+"""
+_FILMS: Final = tuple(topic for topic in SOURCE_TOPICS if topic not in PERSONAL)
+FOR_EVER: Final = ("training-ratings", "training-reviews", *_FILMS)
+"""The truth of films, and the order that models learnt in: neither can be derived again, so neither expires."""
 TAKES_ANYTHING: Final = ("dead-letters", *SOURCE_TOPICS)
 """Topics that must accept oversized records, so that these can be refused with a reason."""
 

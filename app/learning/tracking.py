@@ -199,31 +199,29 @@ class RunLog:
         return self._experiment
 
     def _artifacts(self, run: str, report: Report) -> None:
+        if report.forgotten_up_to is not None:
+            self._forget_older(report.name, report.forgotten_up_to)
+            self._client.set_tag(run, FORGOTTEN_TAG, str(report.forgotten_up_to))
         with tempfile.TemporaryDirectory(prefix="marquee-") as directory:
             folder = Path(directory)
             for drawn in filter(None, (draw(folder) for draw in report.pictures)):
                 self._client.log_artifact(run, str(drawn))
-            if report.forgotten_up_to is not None:
-                self._forget_older(report)
-                self._client.set_tag(run, FORGOTTEN_TAG, str(report.forgotten_up_to))
             if report.state is not None:
                 path = folder / f"{report.name}.state"
                 path.write_bytes(report.state())
                 self._client.log_artifact(run, str(path), "model")
                 self._maybe_promote(run, report)
 
-    def _forget_older(self, report: Report) -> None:
-        """Delete what runs of a model of people show from before the last forgetting; this run's was overwritten."""
+    def _forget_older(self, model: str, up_to: int) -> None:
+        """Delete what runs of a model of people show from before the last forgetting."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        own = self._run(report)
-        for run in self._client.search_runs([self._experiment_id()], f"tags.model = '{report.name}'"):
-            older = int(run.data.tags.get(FORGOTTEN_TAG, 0)) < (report.forgotten_up_to or 0)
-            if run.info.run_id == own or not older:
+        for run in self._client.search_runs([self._experiment_id()], f"tags.model = '{model}'"):
+            if int(run.data.tags.get(FORGOTTEN_TAG, 0)) >= up_to:
                 continue
             for file in self._client.list_artifacts(run.info.run_id):
                 get_artifact_repository(run.info.artifact_uri).delete_artifacts(file.path)
-            self._client.set_tag(run.info.run_id, FORGOTTEN_TAG, str(report.forgotten_up_to))
+            self._client.set_tag(run.info.run_id, FORGOTTEN_TAG, str(up_to))
 
     def _maybe_promote(self, run: str, report: Report) -> None:
         """Register a version where it beats the champion, both measured against the same baseline on their window."""

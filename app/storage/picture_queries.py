@@ -156,6 +156,11 @@ class PictureQueries:
             return None
         return Forgotten(order=found[0]["order"], event_id=found[0]["cause_id"], at=rfc3339(found[0]["at"]))
 
+    async def last_forgotten(self) -> tuple[str, int] | None:
+        """Who was forgotten last, and by which decision; None where nobody was."""
+        found = await self._forgotten.find({}, [("order", -1)], 1)
+        return (found[0]["_id"], found[0]["order"]) if found else None
+
     async def left(self, celebrity_id: str) -> tuple[dict[str, int], set[FileName]]:
         """How many documents still tell of a person, by kind, and the files that they name."""
         people, items, rivals, faces = await asyncio.gather(

@@ -84,6 +84,9 @@ class WorkerParts(Protocol):
     def learners(self) -> Mapping[str, Learning]:
         """Each model's learner by the model's name."""
 
+    async def apply(self, settings: Settings) -> int:
+        """Go on with other connectors, films and people; how many of those are new."""
+
     @property
     def gate_open(self) -> bool:
         """Whether source events are being read."""

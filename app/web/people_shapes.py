@@ -74,11 +74,22 @@ class Left(msgspec.Struct, frozen=True):
     left: int
 
 
+class Later(msgspec.Struct, frozen=True):
+    """A place that cannot let go of one person alone, or cannot be asked, and until when that is so."""
+
+    where: str
+    until: str
+
+
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a person is erased: forgotten by the command `event_id`, asked for `at`, and nothing left anywhere."""
+    """Whether a person is erased: forgotten by the command `event_id`, asked for `at`, and nothing left anywhere.
+
+    `later` names the places that only time empties.
+    """
 
     celebrity_id: str
     erased: bool
     event_id: str | None
     at: str | None
     left: list[Left]
+    later: list[Later] = []

@@ -9,6 +9,7 @@ from app.storage.picture_views import CelebrityView
 from app.web import (
     celebrities,
     connectors,
+    connectors_config,
     events,
     films,
     identify,
@@ -22,6 +23,7 @@ from app.web import (
     shapes,
     status,
 )
+from app.web.connectors_config import Applied
 from app.web.connectors_shapes import (
     AskedRun,
     Backfill,
@@ -148,6 +150,8 @@ ROUTES: Final = (
     Route("GET", "/models", models.list_models, "List models", "models", shapes.Models, also=(HTML,), problems=(503,)),
     Route("GET", "/models/{name}", models.get_model, "Show a model", "models", shapes.ModelView, also=(HTML,),
           parameters=(MODEL_NAME,), problems=(404, 503)),
+    Route("POST", "/config/apply", connectors_config.apply_config, "Take up a changed configuration", "worker",
+          Applied, problems=(401, 422, 503)),
     Route("GET", "/livez", status.alive, "Does the worker live?", "worker", status.Alive),
     Route("GET", "/readyz", status.ready, "Is the worker ready?", "worker", Readiness,
           otherwise=((503, Readiness),)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
@@ -78,12 +78,14 @@ class Lookups:
         kind = "application/json" if status == 200 else CONTENT_TYPE
         return web.Response(body=body, status=status, content_type=kind, charset="utf-8", headers=headers)
 
-    async def ask(self, address: URL) -> tuple[int, bytes]:
+    async def ask(
+        self, address: URL, method: str = "GET", credentials: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """What another worker answers, which asks nobody else for it. Raises Problem (503) where it is silent."""
-        headers = {HOP_HEADER: "1", "Accept": "application/json"}
+        headers = {HOP_HEADER: "1", "Accept": "application/json", **(credentials or {})}
         try:
-            async with self._session().get(
-                address, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            async with self._session().request(
+                method, address, headers=headers, timeout=TIMEOUT, allow_redirects=False
             ) as response:
                 # One byte more than is allowed tells a long answer from one that just fits.
                 body = await response.content.read(MAX_ANSWER + 1)

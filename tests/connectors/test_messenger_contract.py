@@ -53,7 +53,7 @@ class Telegram(Service):
 
     async def answer(self, request: web.Request) -> web.Response:
         """Whatever is behind the offset."""
-        _, bot, method = unquote(request.rel_url.raw_path).split("/", 1)[0], *unquote(request.path).rsplit("/", 1)
+        bot, _, method = request.path.rpartition("/")
         if not bot.startswith("/bot") or len(bot) < 8:
             return web.json_response({"ok": False, "error_code": 401, "description": "Unauthorized"}, status=401)
         if method == "getMe":

@@ -54,14 +54,6 @@ def test_entities_outside_of_the_text_do_no_harm(offset: int, length: int) -> No
     assert parse_update(update(text="Heat 🎬 (1995)", entities=[entity]), ()) is not None
 
 
-def test_half_a_pair_costs_one_message_and_not_its_page() -> None:
-    half = b'{"update_id":7,"message":{"message_id":2,"date":3,"chat":{"id":-1,"type":"group"},"text":"\\ud83c"}}'
-    (raw,) = parse_updates(b'{"ok":true,"result":[' + half + b"]}")
-    assert parse_update_id(bytes(raw)) == 7
-    with pytest.raises(MalformedError):
-        parse_update(bytes(raw), ())
-
-
 @pytest.mark.parametrize(
     "content",
     [

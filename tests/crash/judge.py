@@ -22,7 +22,7 @@ from app.topology import Kind, film_topology
 from schemas.base import Layout
 from tests.crash.crowd import Feeder
 from tests.crash.servers import Place, Servers, cut
-from tests.crash.straight import Rows, StraightRun, by_origin, without_marks
+from tests.crash.straight import LISTED, Rows, StraightRun, by_key, by_origin, without_marks
 from tests.crash.worker import WorkerProcess, until
 
 Report = Callable[[str], None]
@@ -75,6 +75,7 @@ class Verdict:
     partitions: int
     source: Mapping[str, Sequence[Raw]]
     training: Mapping[str, Sequence[Raw]]
+    listed: Sequence[Raw]
     straight: StraightRun
 
     @classmethod
@@ -83,13 +84,15 @@ class Verdict:
         log, counts = servers.log(), cut(partitions)
         source = {topic: await log.read(topic, counts[topic]) for topic in SOURCES}
         training = {spec.reads.topic: await log.read(spec.reads.topic, 1) for spec in MODELS}
+        listed = await log.read(LISTED, 1)
         straight = StraightRun(partitions)
-        await straight.run(source, training)
-        return cls(servers, app, partitions, source, training, straight)
+        await straight.run(source, training, listed)
+        return cls(servers, app, partitions, source, training, listed, straight)
 
     async def check(self, feeder: Feeder, data: Path, snapshots: Path, report: Report) -> None:
         """Everything. `data` is the data directory of the workers, which have stopped."""
         self.check_training(report)
+        self.check_listed(report)
         await self.check_predictions(feeder, report)
         await self.check_tables(data, report)
         await self.check_documents(report)
@@ -103,6 +106,12 @@ class Verdict:
             assert found == self.straight.cleaned[topic]
             if records:
                 report(f"  {topic}: {len(found)} records, {len(records) - len(found)} identical repeats")
+
+    def check_listed(self, report: Report) -> None:
+        """Every film is listed as it was registered, in order; films among each other stand as it came."""
+        assert by_key(self.listed) == self.straight.listed
+        told = sum(map(len, self.straight.listed.values()))
+        report(f"  {LISTED}: {told} listings of {len(self.straight.listed)} films, {len(self.listed) - told} repeats")
 
     async def check_predictions(self, feeder: Feeder, report: Report) -> None:
         """Every rating that must have a prediction has one, the right one; no other has any."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,22 +18,43 @@ from app.storage.documents import PROJECTIONS
 from app.storage.memory import MemoryStore
 from app.topology import Ports, Topology, film_topology
 from schemas.commands import ControlModel
+from schemas.mentions import FilmListed
 from tests.crash.servers import by_id
 
 
-class _Origin(msgspec.Struct):
-    partition: int
-    offset: int
+class _Origin(msgspec.Struct, kw_only=True):
+    """What a training record says of where it comes from: a place on a topic, or a decision on an item or a person."""
+
+    partition: int | None = None
+    offset: int | None = None
+    item_id: str | None = None
+    celebrity_id: str | None = None
+    order: int | None = None
+
+    def place(self) -> tuple[int | str, int]:
+        """Whose records stay in order, and where this one stands among them."""
+        if self.order is not None:
+            return self.item_id or self.celebrity_id or "", self.order
+        assert self.partition is not None and self.offset is not None
+        return self.partition, self.offset
 
 
 Rows = dict[int, dict[bytes, bytes]]
+Origins = dict[tuple[int | str, int], bytes]
+Tellings = dict[bytes, list[tuple[bytes, bytes]]]
+
+LISTED: Final = FilmListed.topic
 
 FIRST_TO_LAST = (("input", "facts"), ("ratings", "reviews"))
 """Tests let the first drain before they send the others, so that what a rating finds in a table does not vary."""
 
 
 class StraightRun:
-    """Recomputes everything from the source topics and, for the models, from the order on the training topics."""
+    """Recomputes everything from the source topics, and from the order on the topics that bring partitions together.
+
+    In which order these stand is the broker's doing: what they must say is told by the sources, what comes of them by
+    how they lie.
+    """
 
     def __init__(
         self, partitions: int, max_value: int = 1_000_000, log: MemoryLog | None = None, **further: Any
@@ -41,16 +63,25 @@ class StraightRun:
         ports = Ports(self.store.projections, self, people=self.store.pictures, **further)
         self.topology: Topology = film_topology(ports)
         self.log = log or MemoryLog(partitions)
+        matching = Topology(tuple(stage for stage in self.topology.stages if stage.topic == LISTED))
+        others = Topology(tuple(stage for stage in self.topology.stages if stage.topic != LISTED))
         # Without models: what they learn from comes in the broker's order, which another run would not repeat.
-        self._runner = MemoryRunner(self.topology, (), self.log, max_value=max_value)
+        self._runner = MemoryRunner(others, (), self.log, max_value=max_value)
+        # What becomes of mentions is among the sources already.
+        self._listed = MemoryLog(partitions)
+        self._matcher = MemoryRunner(matching, (), self._listed, max_value=max_value)
+        self._tables = self._runner.tables | self._matcher.tables
         self.lessons = {spec.name: _lessons(spec, max_value) for spec in MODELS}
-        self.cleaned: dict[str, dict[tuple[int, int], bytes]] = {}
+        self.cleaned: dict[str, Origins] = {}
+        self.listed: Tellings = {}
 
     async def obey(self, order: ControlModel) -> None:
         """No test gives orders to a model."""
 
-    async def run(self, sources: Mapping[str, Sequence[Raw]], training: Mapping[str, Sequence[Raw]]) -> None:
-        """Replay the sources, then the training topics as they lie on the broker."""
+    async def run(
+        self, sources: Mapping[str, Sequence[Raw]], training: Mapping[str, Sequence[Raw]], listed: Sequence[Raw]
+    ) -> None:
+        """Replay the sources, then the training topics and the listed films as they lie on the broker."""
         for together in FIRST_TO_LAST:
             for topic in together:
                 for raw in sources.get(topic, ()):
@@ -63,6 +94,10 @@ class StraightRun:
             self.cleaned[topic] = by_origin(self.log.records(topic))
             await self.log.send(lessons.apply(training.get(topic, ())))
         await self._runner.settle()
+        self.listed = by_key(self.log.records(LISTED))
+        (place,) = self._listed.topics[LISTED]
+        place += listed
+        await self._matcher.settle()
 
     def state(self, model: str) -> bytes:
         """The model's state."""
@@ -70,7 +105,7 @@ class StraightRun:
 
     def rows(self, table: str) -> Rows:
         """A table's rows without marks: offsets of topics in between are no run's own."""
-        return without_marks(self._runner.tables[table].stored)
+        return without_marks(self._tables[table].stored)
 
     async def documents(self) -> dict[str, list[dict[str, Any]]]:
         """Every document, by collection."""
@@ -81,25 +116,40 @@ def _lessons(spec: ModelSpec, max_value: int) -> Lessons:
     return Lessons(spec, spec.new(), -1, Reader(spec.types, 1, max_value * 2, placed=False))
 
 
-def by_origin(training: Sequence[Raw]) -> dict[tuple[int, int], bytes]:
-    """Training records by the partition and offset of the record that they were made of, each once.
+def by_origin(training: Sequence[Raw]) -> Origins:
+    """Training records by the origin that they were made of, each once.
 
     Raises AssertionError where two of one origin differ, or one is first seen after a later one: the learner's
     watermark would pass over it.
     """
-    found: dict[tuple[int, int], bytes] = {}
-    newest: dict[int, int] = {}
+    found: Origins = {}
+    newest: dict[int | str, int] = {}
     for raw in training:
         assert raw.value is not None
         origin = msgspec.json.decode(raw.value, type=_Origin)
-        place = (origin.partition, origin.offset)
+        place = whose, number = origin.place()
         if place in found:
             assert found[place] == raw.value, f"{raw.position}: another record of the same origin {place}"
             continue
-        assert origin.offset > newest.get(origin.partition, -1), f"{raw.position}: {place} comes too late"
-        newest[origin.partition] = origin.offset
+        # A person who was forgotten is a mark for every item of theirs.
+        before = max(newest.get(whose, -1), newest.get(origin.celebrity_id or "", -1))
+        assert number > before, f"{raw.position}: {place} comes too late"
+        newest[whose] = number
         found[place] = raw.value
     return found
+
+
+def by_key(records: Sequence[Raw]) -> Tellings:
+    """What is told under each key, in order, each event once: its id and value.
+
+    Raises AssertionError where two events of one id differ.
+    """
+    found: dict[bytes, dict[bytes, bytes]] = defaultdict(dict)
+    for raw in records:
+        assert raw.key is not None and raw.value is not None
+        (event,) = [value for name, value in raw.headers if name == "ce_id"]
+        assert found[raw.key].setdefault(event, raw.value) == raw.value, f"{raw.position}: another event of {event!r}"
+    return {key: list(events.items()) for key, events in found.items()}
 
 
 def without_marks(table: Mapping[int, Mapping[bytes, bytes]]) -> Rows:

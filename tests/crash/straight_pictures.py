@@ -14,7 +14,8 @@ from app.memory import MemoryLog
 from app.pictures.service import PictureService
 from app.settings import Fetch, Pictures, Settings, Storage
 from schemas.commands import SubmitCelebrity
-from schemas.pictures import FaceConfirmed, ImageExamined, ImageFetched, ImageFound
+from schemas.faces import FaceConfirmed
+from schemas.pictures import ImageExamined, ImageFetched, ImageFound
 from tests.crash.straight import StraightRun
 
 Files = dict[str, bytes]

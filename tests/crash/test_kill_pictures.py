@@ -20,16 +20,9 @@ import pytest
 
 from app.delivery.raw import Raw
 from app.pictures import service
+from schemas.faces import FaceConfirmed
 from schemas.ids import item_id
-from schemas.pictures import (
-    FaceConfirmed,
-    ImageAccepted,
-    ImageDiscarded,
-    ImageExamined,
-    ImageFetched,
-    ImageKept,
-    ImageRejected,
-)
+from schemas.pictures import ImageAccepted, ImageDiscarded, ImageExamined, ImageFetched, ImageKept, ImageRejected
 from tests.crash.blocks_for_faces import ENGINE
 from tests.crash.crowd import Feeder
 from tests.crash.gallery import COPIES, PEOPLE, Gallery, Shown, gallery
@@ -89,6 +82,9 @@ async def survives(servers: Servers, partitions: int, seed: int, report: Report)
         storm = Storm(worker, seed)
         finds = shown.finds()
         portion = -(-len(finds) // KILLS)
+        worker.start()
+        await worker.ready()
+        await worker.kill9()
         for n in range(KILLS):
             part = finds[n * portion : (n + 1) * portion]
             await storm.life(n, lambda part=part: feeder.pace(part, storm.rng.uniform(20, 200)))
@@ -136,7 +132,7 @@ async def _straight(servers: Servers, shown: Gallery, partitions: int) -> Verdic
     straight = StraightPictures(partitions, given, servers.directory / "straight", shown.authority)
     await straight.follow()
     training: dict[str, Sequence[Raw]] = defaultdict(tuple, {FaceConfirmed.topic: given[FaceConfirmed.topic]})
-    return Verdict(servers, "crash-pictures", partitions, given, training, straight)
+    return Verdict(servers, "crash-pictures", partitions, given, training, (), straight)
 
 
 async def _check_events(servers: Servers, straight: StraightPictures, partitions: int, report: Report) -> None:

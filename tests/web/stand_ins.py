@@ -147,6 +147,11 @@ class FakeWorker:
         spec = SimpleNamespace(name="future-rating", stage="learn-ratings", reads=RatingCleaned)
         self.learners = {"future-rating": FakeLearner(spec)}
 
+    async def apply(self, settings: Settings) -> int:
+        """Take all of another configuration."""
+        self.settings = settings
+        return len(settings.films)
+
     def own(self, numbers: Sequence[int] = range(PARTITIONS), url: str | None = None) -> None:
         """Let this worker have these partitions of everything, and be known under `url`."""
         group = self.app.assignor

@@ -1,0 +1,1 @@
+"""Connectors against the servers that sources really run."""
