@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 # Left behind by a set-up that was cut off: the next one then starts from an empty environment.
 UNFINISHED := $(VENV)/.unfinished
 UV_VERSION := 0.13.9
+SYNAPSE_VERSION := 1.163.2
 PYTEST := $(PY) -m pytest -rs -p tests.reporting
 
 .PHONY: help
@@ -62,8 +63,10 @@ test-browser: setup ## the dashboard in a real browser (needs chromium)
 	@MARQUEE_REQUIRE_BROWSER=1 $(PYTEST) -m browser
 
 .PHONY: test-connectors
-test-connectors: setup ## connectors against real servers of their sources (needs PostgreSQL)
-	@MARQUEE_REQUIRE_CONNECTORS=1 $(PYTEST) -m connectors tests/connectors
+test-connectors: setup ## connectors against real servers: PostgreSQL (from the system), Synapse (in an environment of its own)
+	@test -x .cache/synapse/bin/python || { $(PY) -m venv .cache/synapse && \
+	  .cache/synapse/bin/python -m pip install --disable-pip-version-check --quiet matrix-synapse==$(SYNAPSE_VERSION); }
+	@MARQUEE_SYNAPSE_PYTHON=$(CURDIR)/.cache/synapse/bin/python MARQUEE_REQUIRE_CONNECTORS=1 $(PYTEST) -m connectors tests/connectors
 
 .PHONY: check
 check: setup ## format, lint, types, layers, docs; changes nothing

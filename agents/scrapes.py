@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -26,8 +26,6 @@ from schemas.scrapes import (
     Target,
 )
 
-MOST_TARGETS: Final = 200
-"""Films or people of one run that registrations are put together to."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -93,7 +91,7 @@ async def follow_scrapes(
 def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
     match event:
         case ScrapeAdmitted():
-            queue = _queued(state.queue, WaitingRun(**{name: getattr(event, name) for name in _OF_REQUEST}))
+            queue = [*state.queue, WaitingRun(**{name: getattr(event, name) for name in _OF_REQUEST})]
             latest = max(filter(None, (state.last_logical_date, event.logical_date)), default=None)
             # A backfill goes back in time; only the schedule's own dates say how far the schedule is.
             if event.trigger != "schedule":
@@ -115,23 +113,10 @@ def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
         case SlaMissed():
             return _with_run(state, event, sla_missed=True)
         case ScrapeFinished():
-            left = [run for run in state.queue if (run.run_id, run.attempt) != (event.run_id, event.attempt)]
+            over = {(event.run_id, event.attempt), *((run_id, 1) for run_id in event.also)}
+            left = [run for run in state.queue if (run.run_id, run.attempt) not in over]
             state = _changed(state, queue=left, cursor=event.cursor_after, state=event.state)
             return _changed(state, paused=True, pause_reason=event.error or "") if event.paused else state
-
-
-def _queued(queue: list[WaitingRun], run: WaitingRun) -> list[WaitingRun]:
-    """The queue with one more run; what is asked for film by film is collected in one go."""
-    last = queue[-1] if queue else None
-    if (
-        last is not None
-        and last.trigger == run.trigger == "registration"
-        and last.started_at is None
-        and len(last.targets) < MOST_TARGETS
-    ):
-        both = _changed(last, targets=(*last.targets, *run.targets), also=(*last.also, run.run_id))
-        return [*queue[:-1], both]
-    return [*queue, run]
 
 
 _OF_REQUEST = [name for name in WaitingRun.__struct_fields__ if name in ScrapeAdmitted.__struct_fields__]

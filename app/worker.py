@@ -14,6 +14,7 @@ from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.topics import declare, partitions, wait_for_kafka
 from app.delivery.transport import assert_supported
+from app.erasing import follow_erasures
 from app.faust_app import MarqueeApp, make_faust_app
 from app.learning.lessons import ModelSpec
 from app.learning.service import Desk, LearnerService
@@ -76,6 +77,7 @@ class Worker:
         )
         self.web = WebService(self)
         self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
+        self.erasing = follow_erasures(self)
         self.prepared = False
         self._stopping = asyncio.Event()
         self._configured: asyncio.Task[int] | None = None
@@ -92,8 +94,11 @@ class Worker:
             reader,
             self.settings.learning.batch,
             crash=self.app.crash,
-            on_forgotten=lambda: self.tracking.report_soon(),
+            on_forgotten=self._report_soon,
         )
+
+    def _report_soon(self) -> None:
+        self.tracking.report_soon()
 
     def _follow_ownership(self) -> None:
         """Whoever has the control topic's one partition has the models."""
@@ -131,6 +136,7 @@ class Worker:
             await self.app.add_runtime_dependency(learner)
         await self.app.add_runtime_dependency(self.tracking)
         await self.app.add_runtime_dependency(self.collecting)
+        await self.app.add_runtime_dependency(self.erasing)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()

@@ -187,13 +187,7 @@ class FaceLearner:
         """What the state holds."""
         recogniser = self._taught()
         people, labels = len(recogniser.lessons), recogniser.scores.labels
-        return {
-            "lessons": self.lessons,
-            "labels": labels,
-            "faces": len(self._faces),
-            "people": people,
-            "forgotten_up_to": self.forgotten_up_to,
-        }
+        return {"lessons": self.lessons, "labels": labels, "faces": len(self._faces), "people": people}
 
     def skill(self) -> float | None:
         """Share of errors over that of always naming the commonest person; below 1 is better. None before it errs."""

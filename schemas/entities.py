@@ -69,7 +69,7 @@ class SeenReview(Entity, kw_only=True, array_like=True):
 
 
 class Celebrity(Entity, kw_only=True):
-    """What is known of a film person's identity; `era` counts how often they were forgotten, asked for last `gone_at`."""
+    """What is known of a film person's identity; `era` counts how often they were forgotten, last at `gone_at`."""
 
     celebrity_id: str
     era: int = 0
@@ -176,7 +176,7 @@ class WaitingRun(Entity, kw_only=True, array_like=True):
     counts: ScrapeCounts = ScrapeCounts()
     sla_missed: bool = False
     also: tuple[str, ...] = ()
-    """Further requests that were put together with this one."""
+    """Further requests that are carried out together with this one; only said while they are."""
     cursor_before: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ class FilmListed(Record, frozen=True, kw_only=True, tag_field="type", tag="film"
 
     film_id: str
     title: str | None = None
-    year: int | None = None
+    year: Count | None = None
     kind: Literal["movie", "tv"] = "movie"
     imdb: str | None = None
     wikidata: str | None = None
@@ -45,7 +45,7 @@ class FilmMentioned(Record, frozen=True, kw_only=True, tag_field="type", tag="me
     source: ShortText
     source_record_id: ShortText
     title: Annotated[str, Meta(max_length=500)] | None = None
-    year: int | None = None
+    year: Count | None = None
     kind: Literal["movie", "tv"] | None = None
     imdb: str | None = None
     wikidata: str | None = None
@@ -80,7 +80,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     film_id: str
     title: str
-    year: int | None
+    year: Count | None
     score: float
 
 
@@ -94,7 +94,7 @@ class MatchUnresolved(Record, frozen=True, kw_only=True):
     source: str
     reason: str
     title: str | None = None
-    year: int | None = None
+    year: Count | None = None
     url: str | None = None
     excerpt: str | None = None
     candidates: tuple[Candidate, ...] = ()

@@ -23,11 +23,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: ShortText
     name: str | None = None
     """A film's title, a person's name."""
-    year: int | None = None
+    year: Count | None = None
     kind: Literal["movie", "tv", "person"] = "movie"
     imdb: str | None = None
     wikidata: str | None = None
-    tmdb: int | None = None
+    tmdb: Count | None = None
 
 
 class ScrapeRequested(Record, frozen=True, kw_only=True, tag_field="type", tag="run"):
@@ -156,6 +156,8 @@ class ScrapeFinished(Record, frozen=True, kw_only=True, tag_field="type", tag="f
     error: Detail | None = None
     retry_at: str | None = None
     paused: bool = False
+    also: tuple[str, ...] = ()
+    """Requests that were carried out together with this one."""
     faults: tuple[tuple[Count, str], ...] = ()
     """The first refused rows, each with its reason."""
 

@@ -179,6 +179,8 @@ def _forget(call: Call, celebrity_id: str, *, sure: bool) -> None:
         print_json(proof)
     else:
         print_table(["where", "left"], [[each["where"], each["left"]] for each in proof["left"]])
+        for each in proof["later"]:
+            click.echo(f"not before {each['until']}: {each['where']}")
     if not done:
         raise CliError(
             f"not all of {celebrity_id} is erased after {ERASED_SECONDS:.0f} s: the command is in the log, so look "

@@ -7,7 +7,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from agents.due import due_dates, moment, run_id, stamp
 from app.collecting.board import Board
@@ -19,8 +21,17 @@ from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 1.0
+MOST_TOGETHER: Final = 200
+"""Registrations that one run carries out besides its own."""
 MOST_TOLD: Final = 4096
 """Ids of runs that were asked for or carried out here, and of which the events may not be folded yet."""
+
+
+class Active(NamedTuple):
+    """A run that is on its way here, and the requests that it carries out together with its own."""
+
+    task: asyncio.Task[None]
+    also: tuple[str, ...]
 
 
 class Collector:
@@ -41,7 +52,7 @@ class Collector:
         self._carrier = carrier
         self._now = now
         self._notify = notify
-        self._active: dict[str, dict[tuple[str, int], asyncio.Task[None]]] = {}
+        self._active: dict[str, dict[tuple[str, int], Active]] = {}
         self._told: dict[str, None] = {}
 
     def configure(self, connectors: Mapping[str, ConnectorConfig]) -> None:
@@ -67,7 +78,7 @@ class Collector:
 
     async def stop(self) -> None:
         """Leave the runs to whoever owns their connectors next; each goes on from its cursor."""
-        tasks = [task for runs in self._active.values() for task in runs.values()]
+        tasks = [run.task for runs in self._active.values() for run in runs.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -77,8 +88,8 @@ class Collector:
         """Ask for what is due, start what waits, and let go of what is no longer owned."""
         for name, runs in list(self._active.items()):
             if not self._board.owns(name):
-                for task in runs.values():
-                    task.cancel()
+                for run in runs.values():
+                    run.task.cancel()
         commands: list[ScrapeRequested | SteerConnector] = []
         missed: list[SlaMissed] = []
         for name, config in self._connectors.items():
@@ -143,19 +154,27 @@ class Collector:
         active = self._active.setdefault(name, {})
         if state.paused:
             return
-        for run in state.queue:
+        ready = [run for run in state.queue if self._is_ready(run)]
+        taken = {run_id for run in active.values() for run_id in run.also}
+        for run in ready:
             key = (run.run_id, run.attempt)
             if len(active) >= config.max_active_runs:
                 return
-            waits = run.not_before is not None and moment(run.not_before).timestamp() > self._now()
-            if waits or key in active or f"over|{run.run_id}|{run.attempt}" in self._told:
+            if key in active or run.run_id in taken:
                 continue
-            active[key] = asyncio.create_task(self._carry_out(name, config, run, state))
+            whole = _together(run, [one for one in ready if (one.run_id, one.attempt) not in active])
+            taken |= set(whole.also)
+            active[key] = Active(asyncio.create_task(self._carry_out(name, config, whole, state)), whole.also)
+
+    def _is_ready(self, run: WaitingRun) -> bool:
+        waits = run.not_before is not None and moment(run.not_before).timestamp() > self._now()
+        return not waits and f"over|{run.run_id}|{run.attempt}" not in self._told
 
     async def _carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> None:
         try:
             carried = await self._carrier.carry_out(name, config, run, state)
-            self._tell(f"over|{run.run_id}|{run.attempt}")
+            for run_id, attempt in ((run.run_id, run.attempt), *((run_id, 1) for run_id in run.also)):
+                self._tell(f"over|{run_id}|{attempt}")
             if self._notify is not None:
                 await self._notify(carried)
         except asyncio.CancelledError:
@@ -175,6 +194,16 @@ class Collector:
             del self._told[next(iter(self._told))]
         self._told[what] = None
         return True
+
+
+def _together(run: WaitingRun, ready: Sequence[WaitingRun]) -> WaitingRun:
+    """A run with the further registrations that wait: what is asked for film by film is collected in one go."""
+    if run.trigger != "registration":
+        return run
+    found = [one for one in ready if one.trigger == "registration" and one.run_id != run.run_id][:MOST_TOGETHER]
+    targets = {target.id: target for one in (run, *found) for target in one.targets}
+    also = tuple(one.run_id for one in found)
+    return msgspec.structs.replace(run, targets=tuple(targets.values()), also=also)
 
 
 def _stamp(seconds: float) -> str:

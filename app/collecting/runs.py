@@ -276,6 +276,7 @@ def _finished(
         error=report.error,
         retry_at=report.retry_at,
         paused=report.reaction == "pause",
+        also=run.also,
         faults=tuple(report.faults[:TOLD_FAULTS]),
     )
 

@@ -79,8 +79,13 @@ def parse_feed(body: bytes, place: str, content_type: str = "") -> Parsed:
     """A feed's entries; those that say nothing are left out. Raises MalformedError, IncompleteError, SourceError."""
     look_at_feed(body, place)
     headers = {"content-location": place, **({"content-type": content_type} if content_type else {})}
-    # Bytes and not a name or an address: feedparser would open either.
-    found = extra("feedparser", "rss").parse(io.BytesIO(body), response_headers=headers)
+    feedparser = extra("feedparser", "rss")
+    try:
+        # Bytes and not a name or an address: feedparser would open either.
+        found = feedparser.parse(io.BytesIO(body), response_headers=headers)
+    except Exception as error:
+        # What no parser of XML can read goes to one of tag soup, in which letters that do not exist raise anything.
+        raise MalformedError(f"{place}: unreadable: {error}", body) from error
     if not found.version:
         raise MalformedError(f"{place}: no feed of any version that is known", body)
     entries = [_entry(entry, found.feed, place) for entry in found.entries]

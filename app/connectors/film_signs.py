@@ -19,9 +19,10 @@ _COUNT: Final = re.compile(
 )
 _NUMBER: Final = r"(?:\d+|i{1,3}|iv|vi{0,3}|ix|part|chapter|volume)"
 _REVIEW: Final = re.compile(r"^(.{1,300}?)(?:['’]s)?\s+(?:film\s+|movie\s+)?review\b", re.I)
-_TITLE_SCORE: Final = re.compile(
-    r"^\W*(?P<title>.{1,200}?)[\s\-–—:,.|]*(?:\((?P<year>1[89]\d\d|20\d\d)\))?[\s\-–—:,.|]*(?P<score>\d{1,3}(?:[.,]\d+)?\s*/\s*\d+|[★⭐]+.*)$"
-)
+_SCORE_AT_END: Final = re.compile(r"(?:\d{1,3}(?:[.,]\d{1,2})? ?/ ?\d{1,3}|[★⭐]{1,10}[½☆✩]{0,10})$")
+_YEAR_AT_END: Final = re.compile(r"\((1[89]\d\d|20\d\d)\)$")
+_SEPARATORS: Final = " \t-–—:,.|!\"'“”‘’🎬*_"
+LONGEST_LINE: Final = 200
 
 
 def links_to_films(text: str, addresses: Iterable[str] = ()) -> bool:
@@ -47,7 +48,7 @@ def names(text: str, title: str) -> bool:
 
 def reviewed(headline: str) -> str | None:
     """The title in a headline of the form `Title review – …`; None for other forms."""
-    found = _REVIEW.match(headline.strip())
+    found = _REVIEW.match(" ".join(headline[: LONGEST_LINE * 2].split()))
     return found.group(1).strip("\"'“”‘’ ") or None if found else None
 
 
@@ -62,11 +63,14 @@ def scored_title(text: str, films: Iterable[FilmTarget]) -> tuple[str, int | Non
 
     None for anything else: that "it was great 9/10" is of no film, only the list of films can tell.
     """
-    line = next(iter(text.strip().splitlines()), "")
-    found = _TITLE_SCORE.match(line)
-    if found is None or score_in(line) is None:
+    line = " ".join(text.strip().partition("\n")[0][:LONGEST_LINE].split())
+    score = _SCORE_AT_END.search(line)
+    if score is None or score_in(line) is None:
         return None
-    said = normalised_title(found["title"])
+    rest = line[: score.start()].rstrip(_SEPARATORS)
+    dated = _YEAR_AT_END.search(rest)
+    title = (rest[: dated.start()] if dated else rest).strip(_SEPARATORS)
+    said = normalised_title(title)
     if not said or all(normalised_title(film.title or "") != said for film in films):
         return None
-    return found["title"].strip(), int(found["year"]) if found["year"] else None
+    return title, int(dated.group(1)) if dated else None

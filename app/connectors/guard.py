@@ -12,6 +12,10 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_IPV4_INSIDE: Final = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::/96"))
+"""Where gateways of IPv6-only networks (RFC 6052), and IPv6 of long ago, put IPv4 addresses: in the last 32 bits."""
+_LOCAL: Final = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b:1::/48", "fec0::/10"))
+"""Networks of one site (RFC 8215, RFC 3879), which Python takes for global."""
 
 
 class PrivateAddressError(OSError):
@@ -21,7 +25,11 @@ class PrivateAddressError(OSError):
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet, also where IPv4 is wrapped in IPv6."""
     found = ipaddress.ip_address(address.partition("%")[0])
+    if any(found in network for network in _LOCAL):
+        return False
     wrapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    if any(found in network for network in _IPV4_INSIDE):
+        wrapped = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     return (wrapped or found).is_global and not found.is_multicast
 
 

@@ -28,7 +28,7 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.config import Rate
-from app.connectors.errors import BlockedError, SourceError
+from app.connectors.errors import MAX_RAW, BlockedError, SourceError
 from app.connectors.fields import ends_of
 from app.connectors.guard import authority
 from app.connectors.page_records import Reading, mismatch, parse_page, records_of
@@ -40,6 +40,7 @@ from schemas.ids import FILM_ID_FORMS, is_film_id
 BY_ID: Final = frozenset({"imdb", "wikidata", "tmdb"})
 """What leads to the page of exactly one film; a title may lead to another film's."""
 HOLES: Final = frozenset({*BY_ID, "title", "year"})
+LONGEST_REASON: Final = 1000
 WALLS: Final = re.compile(
     rb"<title>\s*(?:Just a moment\.\.\.|Attention Required! \| Cloudflare|Access denied|Pardon Our Interruption"
     rb"|Human Verification|Robot Check|Are you a robot\?)|window\._cf_chl_opt|window\.gokuProps|captcha-delivery\.com"
@@ -144,8 +145,9 @@ class HtmlConnector(Connector[Config]):
             if wrong is not None:
                 yield Note(f"{asked.film.film_id}: {self.session.redact(url)} {wrong}; nothing is taken from it")
                 return
-            for complaint in read.complaints:
-                yield Refused(0, f"{self.session.redact(url)}: {complaint}", answer.body)
+            if read.complaints:
+                wrong = "; ".join(dict.fromkeys(read.complaints))
+                yield Refused(0, f"{self.session.redact(url)}: {wrong}"[:LONGEST_REASON], answer.body[:MAX_RAW])
             for record in records_of(read, asked.film.film_id, source, self.session.redact(first), page == 1):
                 yield observed(record)
             more = page < self.config.most_pages and following is not None and following != url

@@ -30,6 +30,8 @@ from app.connectors.by_profile import Usual, fill
 from app.connectors.errors import MalformedError, SourceError
 from app.connectors.messenger_payloads import (
     FAULTS,
+    PlaceLostError,
+    Room,
     parse_message,
     parse_room,
     parse_update,
@@ -106,7 +108,7 @@ class MessengerConnector(Connector[Config]):
     async def check(self) -> str:
         """Who we are there. Raises SourceError."""
         if self.config.profile == "matrix":
-            who = await self._matrix("account/whoami", {}, dict[str, Any])
+            who = await self._matrix("account/whoami")
             return f"logged in as {who.get('user_id')}"
         me = (await self.session.get_json(self._method("getMe"), shape=dict[str, Any])).get("result", {})
         reads = "reads whole groups" if me.get("can_read_all_group_messages") else "has privacy mode on: sees commands"
@@ -165,10 +167,14 @@ class MessengerConnector(Connector[Config]):
     ) -> AsyncGenerator[Observed | Refused | Note | At | Keep]:
         known = {**memory, **place}
         ident = known.get("room") or await self._resolve(room.id)
-        start, encrypted, redacted = known.get("from"), 0, 0
+        start: str | None = known.get("from")
+        encrypted = redacted = 0
         for asked in range(self.config.pages):
-            params = {"dir": "f", "limit": self.config.page_size, "filter": FILTER, "from": start}
-            found = await self._page(ident, params)
+            try:
+                found = await self._page(ident, start)
+            except PlaceLostError as error:
+                yield Note(f"{room.id}: {error}; it is read from its beginning, which repeats nothing")
+                found = await self._page(ident, None)
             for said in found.said:
                 record = parse_message(said, films, source)
                 if record is not None:
@@ -187,20 +193,26 @@ class MessengerConnector(Connector[Config]):
             )
         yield Keep({"room": ident, "from": start} if start else {"room": ident})
 
-    async def _page(self, room: str, params: dict[str, Any]) -> Any:
-        place = f"_matrix/client/v3/rooms/{quote(room, safe='')}/messages"
+    async def _page(self, room: str, start: str | None) -> Room:
         return await self.session.get_parsed(
-            place, params, parse=partial(parse_room, room=room), headers=self._headers()
+            f"_matrix/client/v3/rooms/{quote(room, safe='')}/messages",
+            {"dir": "f", "limit": self.config.page_size, "filter": FILTER, "from": start},
+            parse=partial(parse_room, room=room),
+            headers=self._headers(),
         )
 
     async def _resolve(self, room: str) -> str:
         if room.startswith("!"):
             return room
-        found = await self._matrix(f"directory/room/{quote(room, safe='')}", {}, dict[str, Any])
-        return str(found.get("room_id"))
+        found = await self._matrix(f"directory/room/{quote(room, safe='')}")
+        if not isinstance(found.get("room_id"), str):
+            raise MalformedError(f"{room}: the server names no room for this alias")
+        return str(found["room_id"])
 
-    async def _matrix(self, place: str, params: dict[str, Any], shape: Any) -> Any:
-        return await self.session.get_json(f"_matrix/client/v3/{place}", params, shape=shape, headers=self._headers())
+    async def _matrix(self, place: str) -> dict[str, Any]:
+        headers, shape = self._headers(), dict[str, Any]
+        found: dict[str, Any] = await self.session.get_json(f"_matrix/client/v3/{place}", shape=shape, headers=headers)
+        return found
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.session.token()}"}

@@ -28,6 +28,10 @@ PERSONAL: Final = frozenset({"mention", "text_mention", "email", "phone_number"}
 _REPLY: Final = re.compile(r"\A(?:> ?.*\n)+\n?")
 
 
+class PlaceLostError(SourceError):
+    """The server does not know the place in a room that it once gave, as after a restore or a move."""
+
+
 class Chat(msgspec.Struct):
     """Where a message stands."""
 
@@ -227,6 +231,8 @@ def matrix_fault(answer: Answer) -> SourceError | None:
         return AuthFailedError(text)
     if code in ("M_FORBIDDEN", "M_NOT_FOUND", "M_UNRECOGNIZED"):
         return NotFoundError(text)
+    if answer.status == 400 and "from=" in answer.url and "from" in str(said.get("error")):
+        return PlaceLostError(text)
     return None if answer.status >= 500 else SourceError(text)
 
 

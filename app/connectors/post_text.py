@@ -12,7 +12,7 @@ from app.connectors.film_signs import links_to_films
 
 _HANDLE: Final = re.compile(r"(?<!\w)@[\w-][\w.-]*(?:[@:][\w-][\w.-]*)*")
 _USER: Final = re.compile(r"(?<![\w/])/?u(?:ser)?/[\w-]+", re.I)
-_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ADDRESS: Final = re.compile(r"https?://[^\s<>\"')\]]+")
 LONGEST_TEXT: Final = 200_000
 

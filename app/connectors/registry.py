@@ -6,14 +6,13 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from cronsim import CronSim, CronSimError
 
+from agents.due import BadScheduleError, check_schedule
 from app.config_errors import explain
 from app.connectors.base import Connector, ConnectorConfig
 from app.connectors.commons import CommonsConnector
@@ -92,6 +91,10 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
         inner = place.group(1) if place else ""
         raise ConfigError(f"{text[: place.start()] if place else text} - at `$.{path}{inner}`") from error
     except SourceError as error:
+        # Connectors say `key: what is wrong` of their own keys.
+        key, _, told = str(error).partition(": ")
+        if key in kind.spec.__struct_fields__:
+            raise ConfigError(f"{told} - at `$.{path}.{key}`") from error
         raise ConfigError(f"{error} - at `$.{path}`") from error
     return config
 
@@ -128,12 +131,12 @@ def _check_times(config: ConnectorConfig) -> None:
             raise SourceError(f"{key}: {zone!r} is no time zone; write it like Europe/Berlin") from error
     if config.schedule is not None:
         try:
-            CronSim(config.schedule, datetime.now(UTC))
-        except CronSimError as error:
-            raise SourceError(f"schedule: {config.schedule!r} is no cron expression: {error}") from error
+            check_schedule(config.schedule, config.timezone)
+        except BadScheduleError as error:
+            raise SourceError(str(error)) from error
 
 
-FILM_TOPICS: Final = ("film-submissions", "ratings", "reviews", "facts")
+FILM_TOPICS: Final = ("film-submissions", "film-mentions", "ratings", "reviews", "facts")
 PEOPLE_TOPICS: Final = ("celebrity-submissions", "images-found")
 
 

@@ -80,7 +80,9 @@ def text_of(thing: Thing, name: str) -> str | None:
         if isinstance(value, dict):
             # One level only: by its references a thing may be inside itself.
             value = next((each for name in ("name", "@value") for each in value.get(name, ()) if _plain(each)), None)
-        text = " ".join(html.unescape(str(value)).split()) if value is not None else ""
+        # Half of a pair, where a script cut an emoji in two, cannot be written as UTF-8.
+        whole = str(value).encode("utf-8", "replace").decode() if value is not None else ""
+        text = " ".join(html.unescape(whole).split())
         if text:
             return text
     return None

@@ -18,6 +18,7 @@ from app.embedded.mlflow import Mlflow
 from app.embedded.mongo import Mongo
 from app.embedded.ports import PortBook
 from app.embedded.process import Child, ChildEndedError, EmbeddedError
+from app.embedded.scrub import scrub
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +184,7 @@ class EmbeddedServers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         servers = (self._mlflow, self._mongo, self._broker)
         await asyncio.gather(*(server.child.stop() for server in servers if server is not None))
+        await asyncio.to_thread(scrub, self.data_dir)
         addresses.withdraw(self.data_dir)
         self._lock.release()
 

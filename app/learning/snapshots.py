@@ -8,13 +8,16 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from models.snapshot import Snapshot, SnapshotCorrupt, SnapshotIncompatible, digest_of, pack, unpack
 
 log = logging.getLogger(__name__)
 
 L = TypeVar("L")
+
+FORGOTTEN: Final = "forgotten_up_to"
+"""Among a pointer's facts: the last forgetting that its snapshot is from after; 0 for models that know nobody."""
 
 
 class Pointer(Protocol):
@@ -86,7 +89,12 @@ class SnapshotKeeper:
         """
         snapshot = Snapshot.of(learner, topic=topic, applied_offset=applied_offset, created_at=self._now())
         digest = await asyncio.to_thread(self._write, model, snapshot)
-        facts = {"lessons": snapshot.counts, "metrics": snapshot.metrics, "created_at": snapshot.created_at}
+        facts = {
+            "lessons": snapshot.counts,
+            "metrics": snapshot.metrics,
+            "created_at": snapshot.created_at,
+            FORGOTTEN: int(getattr(learner, "forgotten_up_to", 0)),
+        }
         await self._pointers.advance(model, applied_offset, digest, facts)
         self.newest_at[model] = self._now()
         await asyncio.to_thread(self._thin_out, model)
@@ -104,7 +112,7 @@ class SnapshotKeeper:
         """Delete those, but for the pointer in force, which only a newer snapshot replaces. Raises Unavailable."""
         pointers, files = await self.stale(model, forgotten_up_to)
         # First the files: a pointer without one is passed over, and says that this has to be done again.
-        await asyncio.to_thread(lambda: [path.unlink(missing_ok=True) for path in files])
+        await asyncio.to_thread(_delete, files)
         await self._pointers.drop(model, pointers)
 
     def _path(self, model: str, digest: str) -> Path:
@@ -130,4 +138,9 @@ class SnapshotKeeper:
 
 
 def _forgotten_up_to(pointer: Any) -> int:
-    return int(pointer.facts.get("lessons", {}).get("forgotten_up_to", 0))
+    return int(pointer.facts.get(FORGOTTEN, 0))
+
+
+def _delete(files: Sequence[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)

@@ -91,7 +91,11 @@ class TrackingService(Service):  # type: ignore[misc]
             owed = getattr(lessons.learner, "forgotten_up_to", 0) > self._forgotten_up_to.get(name, 0)
             if not lessons.learnt and not owed:
                 continue
-            due = artifacts or owed or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
+            due = (
+                artifacts
+                or owed
+                or time.monotonic() - self._artifacts_at.get(name, -1e9) >= self._settings.artifacts_every
+            )
             report = describe(lessons.learner, with_artifacts=due)
             if due:
                 self._artifacts_at[name] = time.monotonic()

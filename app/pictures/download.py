@@ -137,8 +137,11 @@ class Downloader:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RefusedError(f"{shown(url)}: only http and https addresses can be fetched")
-        if not await self._robots.allows(url):
-            raise RefusedError(f"{shown(url)}: the site's robots.txt does not allow it, or cannot be read")
+        allowed_by_site = await self._robots.allows(url)
+        if allowed_by_site is None:
+            raise FailedError(f"{shown(url)}: the site's robots.txt cannot be read now", 0.0)
+        if not allowed_by_site:
+            raise RefusedError(f"{shown(url)}: the site's robots.txt does not allow it")
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         session = self._open if allowed(url, self._fetch.allow) else self._guarded

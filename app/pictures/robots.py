@@ -30,8 +30,8 @@ class Robots:
         self._clock = clock
         self._rules: dict[str, tuple[float, asyncio.Future[Protego | None]]] = {}
 
-    async def allows(self, url: str) -> bool:
-        """Whether the site lets Marquee fetch the address; a site whose rules cannot be had is left alone."""
+    async def allows(self, url: str) -> bool | None:
+        """Whether the site lets Marquee fetch the address; None where its rules cannot be had, and it is left alone."""
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         at, rules = self._rules.get(site, (0.0, None))
@@ -49,7 +49,7 @@ class Robots:
         if found is None:
             # A server in trouble is asked again for the next picture.
             self._rules.pop(site, None)
-            return False
+            return None
         return bool(found.can_fetch(url, AGENT))
 
     async def _read(self, site: str) -> Protego | None:

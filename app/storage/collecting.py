@@ -239,4 +239,5 @@ _OF_END: Final = (
 
 def _view(document: Document) -> RunView:
     known = {name: document[name] for name in RunView.__struct_fields__ if document.get(name) is not None}
-    return msgspec.convert(known, RunView)
+    # Some servers that speak MongoDB's protocol answer with 1 where True was stored.
+    return msgspec.convert(known, RunView, strict=False)

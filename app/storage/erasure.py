@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
+import rocksdict
 from mode import Service
 
 from agents.errors import Unavailable
@@ -40,7 +41,11 @@ class OwnTrace:
     """Counts what is left of a person in what one worker owns; what says no more than that they are gone is left out."""
 
     def __init__(
-        self, tables: Mapping[str, TableOf], owned: Owned, model: Callable[[str], Any], compacted: Mapping[Place, int]
+        self,
+        tables: Mapping[str, TableOf],
+        owned: Owned,
+        model: Callable[[str], Any],
+        compacted: Callable[[], Mapping[Place, int]],
     ) -> None:
         self._tables = tables
         self._owned = owned
@@ -54,7 +59,8 @@ class OwnTrace:
         if learner is not None:
             found["model: faces in force"] = learner.faces_of(celebrity_id)
         places = [(spec.name, n) for spec in PEOPLE_TABLES for n in self._owned(spec.name)]
-        found["tables: partitions to be compacted"] = sum(self._compacted.get(place, 0) < order for place in places)
+        done = self._compacted()
+        found["tables: partitions to be compacted"] = sum(done.get(place, 0) < order for place in places)
         return found
 
     def rows(self, celebrity_id: str) -> dict[str, int]:
@@ -90,16 +96,14 @@ def _rows_of(spec: TableSpec, rows: PartitionRows, person: str) -> int:
 class Compacting(Service):  # type: ignore[misc]
     """Compacts the tables of people after each forgetting: RocksDB keeps deleted rows in its files until then."""
 
-    def __init__(
-        self, people: PictureQueries, tables: Mapping[str, Any], owned: Owned, trace: OwnTrace | None = None, **kw: Any
-    ) -> None:
-        super().__init__(**kw)
+    def __init__(self, people: PictureQueries, tables: Mapping[str, Any], owned: Owned, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.compacted: dict[Place, int] = {}
         """The forgetting after which each partition was compacted last."""
         self._people = people
         self._tables = tables
         self._owned = owned
-        self._rows = OwnTrace(tables, owned, lambda _: None, self.compacted)
+        self._rows = OwnTrace(tables, owned, lambda _: None, lambda: self.compacted)
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _look(self) -> None:
@@ -124,5 +128,12 @@ class Compacting(Service):  # type: ignore[misc]
         if any((await asyncio.to_thread(self._rows.rows, person)).values()):
             return
         for name, partition in places:
-            await asyncio.to_thread(self._tables[name].table.database(partition).compact_range, None, None)
+            await asyncio.to_thread(_compact, self._tables[name].table.database(partition))
             self.compacted[name, partition] = order
+
+
+def _compact(database: Any) -> None:
+    options = rocksdict.CompactOptions()
+    # Else a lone file is moved down as it is, with the keys of what was deleted in it.
+    options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
+    database.compact_range(None, None, options)

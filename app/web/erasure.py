@@ -20,7 +20,7 @@ from app.storage.picture_queries import PictureQueries
 from app.storage.picture_views import Forgotten
 from app.storage.tombstones import caused_at
 from app.web.people_shapes import Erasure, Later, Left
-from app.web.problems import unavailable
+from app.web.problems import Problem
 from models.face_learner import MODEL
 
 DAY_MS: Final = 86_400_000
@@ -72,7 +72,7 @@ class GroupTrace:
         self._ask = ask
 
     async def __call__(self, celebrity_id: str) -> list[Left]:
-        """One count a table. Raises Problem (503) where a worker does not answer."""
+        """One count a table; a worker that does not answer counts as one, since nobody knows."""
         path = "/celebrities/" + celebrity_id.replace("/", "%2F") + "/erasure"
         others = (self._theirs(url.join(URL(path, encoded=True))) for url in self._members())
         found: Counter[str] = Counter()
@@ -82,9 +82,12 @@ class GroupTrace:
         return [Left(where, count) for where, count in found.items()]
 
     async def _theirs(self, address: URL) -> list[Left]:
-        status, body = await self._ask(address)
+        try:
+            status, body = await self._ask(address)
+        except Problem:
+            status, body = 503, b""
         if status != 200:
-            raise unavailable(f"A worker of the group answered {status}.")
+            return [Left(f"tables: the worker at {address.origin()} does not say", 1)]
         return msgspec.json.decode(body, type=Erasure).left
 
 

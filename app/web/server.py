@@ -70,17 +70,18 @@ class WebService(Service):  # type: ignore[misc]
             engine,
             kafka=Ping(self._kafka),
             mongo=Ping(worker.store.ping),
-            mlflow=mlflow_ping(worker.settings.mlflow.tracking_uri, self._client),
+            mlflow=mlflow_ping(worker.settings.mlflow.tracking_uri, self.client),
         )
         pulse = Pulse(stage.name for stage in worker.topology.stages)
-        lookups = Lookups(worker, engine, self._client)
+        lookups = Lookups(worker, engine, self.client)
         similar = Similar(worker.store.films, partial(_local_facts, lookups))
-        champions = Champions(worker.settings.mlflow.tracking_uri, self._client)
+        champions = Champions(worker.settings.mlflow.tracking_uri, self.client)
         files = PictureFiles(Path(worker.settings.storage.images))
         traces: list[Trace] = [StoredTrace(worker.store.people, files)]
         return Site(worker, engine, probes, lookups, Bus(), pulse, similar, champions, files, traces)
 
-    def _client(self) -> aiohttp.ClientSession:
+    def client(self) -> aiohttp.ClientSession:
+        """The one session to other workers and to MLflow."""
         if self._session is None:
             self._session = aiohttp.ClientSession(trust_env=False, auto_decompress=False)
         return self._session

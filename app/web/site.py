@@ -35,6 +35,8 @@ class Site:
     champions: Champions
     files: PictureFiles
     traces: list[Trace]
+    own_trace: Trace | None = None
+    """The part of the traces that another worker asks this one for."""
     ack_seconds: float = 5.0
     keep_alive: float = 15.0
     now: Callable[[], float] = time.time

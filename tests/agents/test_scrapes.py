@@ -114,13 +114,10 @@ async def test_a_missed_promise_is_marked_on_the_run_that_waits():
     assert desk.state().queue[0].sla_missed
 
 
-async def test_registrations_that_wait_are_put_together_to_one_run_of_all_their_targets():
+async def test_requests_that_were_carried_out_together_leave_the_queue_together():
     desk = Desk()
-    targets = [Target(id=f"tt000000{n}", name=f"Film {n}") for n in range(3)]
-    for n, target in enumerate(targets):
+    for n in range(3):
+        target = Target(id=f"tt000000{n}", name=f"Film {n}")
         await desk.say(request(f"r{n}", trigger="registration", targets=(target,)))
-    (run,) = desk.state().queue
-    assert (run.run_id, run.also, run.targets) == ("r0", ("r1", "r2"), tuple(targets))
-    await desk.say(ScrapeStarted(run_id="r0", connector="guardian", trigger="registration", attempt=1, started_at="t"))
-    await desk.say(request("r3", trigger="registration", targets=(targets[0],)))
-    assert [run.run_id for run in desk.state().queue] == ["r0", "r3"]
+    await desk.say(finished("r0", also=("r2",)))
+    assert [run.run_id for run in desk.state().queue] == ["r1"]

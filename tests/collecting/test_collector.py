@@ -30,6 +30,7 @@ from schemas.scrapes import (
     ScrapeStarted,
     SlaMissed,
     SteerConnector,
+    Target,
 )
 
 RUN_EVENTS = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
@@ -107,6 +108,7 @@ class _Carrier:
             finished_at="then",
             seconds=0.0,
             counts=ScrapeCounts(),
+            also=run.also,
         )
         event_id = derived_id(f"{run.run_id}|{run.attempt}|finished", "scrape")
         await world.log.send([event_of(finished, event_id, world.now)])
@@ -208,6 +210,33 @@ async def test_a_connector_that_moves_to_another_worker_goes_on_there():
     await world.pass_time(1, world.worker("second", 0, 1, 2, 3))
     assert [worker for worker, _, _ in world.carried] == ["first", "second"]
     assert world.state("hourly").queue == []
+
+
+async def test_registrations_that_wait_are_carried_out_together_and_later_ones_by_themselves():
+    world = World(once={})
+    worker = world.worker("a", 0, 1, 2, 3)
+
+    async def register(*numbers: int) -> None:
+        requests = [
+            ScrapeRequested(
+                run_id=f"r{n}", connector="once", trigger="registration", targets=(Target(id=f"tt{n:07d}"),)
+            )
+            for n in numbers
+        ]
+        await world.log.send([command_of(request, world.now) for request in requests])
+        await world.runner.settle()
+
+    await register(1, 2, 3)
+    world.hold.clear()
+    await world.pass_time(1, worker)
+    await register(4)
+    await world.pass_time(1, worker)
+    world.hold.set()
+    await world.pass_time(1, worker)
+    await world.pass_time(1, worker)
+    done = [(run.run_id, run.also, [target.id for target in run.targets]) for _, _, run in world.carried]
+    assert done == [("r1", ("r2", "r3"), [f"tt{n:07d}" for n in (1, 2, 3)]), ("r4", (), ["tt0000004"])]
+    assert world.state("once").queue == []
 
 
 async def test_a_promise_that_is_missed_is_told_once():

@@ -26,6 +26,7 @@ from schemas.base import Record
 from schemas.catalogue import decode
 from schemas.commands import SubmitCelebrity, SubmitFilm
 from schemas.events import DeadLettered, FactsObserved, RatingObserved, ReviewObserved
+from schemas.mentions import FilmMentioned
 from schemas.pictures import ImageFound
 from tests.connectors.service import (
     LARGE,
@@ -47,7 +48,16 @@ NOON = datetime(2026, 11, 3, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
 READ_BY: dict[str, type[Record]] = {
     kind.topic: kind
-    for kind in (RatingObserved, ReviewObserved, FactsObserved, SubmitFilm, SubmitCelebrity, ImageFound, DeadLettered)
+    for kind in (
+        RatingObserved,
+        ReviewObserved,
+        FactsObserved,
+        FilmMentioned,
+        SubmitFilm,
+        SubmitCelebrity,
+        ImageFound,
+        DeadLettered,
+    )
 }
 Sent = tuple[str, str, bytes]
 

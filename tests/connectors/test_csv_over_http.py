@@ -229,6 +229,11 @@ async def test_only_http_is_spoken(site: Site, tmp_path: Path) -> None:
         ("fe80::1%eth0", False),
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:0001::", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::1", False),
+        ("fec0::1", False),
         ("2606:4700::1111", True),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from app.connectors.answers import Answer
-from app.connectors.base import FilmTarget, Request
+from app.connectors.base import FilmTarget, Refused, Request, observed
 from app.connectors.errors import IncompleteError, MalformedError
 from app.connectors.film_pages import FilmPage, Subject, minutes_of, score_of, whole_of
 from app.connectors.html import slug
@@ -250,6 +250,18 @@ def test_a_score_off_its_scale_is_complained_of_and_not_used() -> None:
 def test_a_film_that_nobody_voted_on_has_no_score() -> None:
     found = page(script(MOVIE.replace("4}", '0, "ratingCount": 0}') + "}"))
     assert (found.score, found.complaints) == (None, ())
+
+
+async def test_what_has_no_sense_on_a_page_is_a_dead_letter_and_the_rest_is_taken(tmp_path: Path) -> None:
+    broker, report = await _run(tmp_path, MICRODATA.replace("4,2", "42"))
+    assert (report.status, report.records, report.refused) == ("partial", 2, 1)
+    assert "score 42 is outside 1 to 5" in report.faults[0][1]
+    assert broker.records("ratings") == []
+
+
+def test_half_an_emoji_does_no_harm() -> None:
+    (facts,) = records_of(page(script(r'{"@type":"Movie","name":"A \ud83d","description":"x"}')), "tt1", "s", "u", True)
+    assert not isinstance(observed(facts), Refused)
 
 
 def test_half_a_page_is_told_by_half_a_block() -> None:

@@ -13,12 +13,10 @@ from aiohttp import web
 from app.connectors.base import Request
 from app.connectors.registry import config_of
 from app.connectors.runner import CursorStore
-from schemas.mentions import FilmMentioned
 from tests.connectors.service import Service, instead, serving, status
 from tests.connectors.suite import (
     FILMS,
     NAME,
-    READ_BY,
     Broker,
     ConnectorSuite,
     DyingStore,
@@ -26,7 +24,6 @@ from tests.connectors.suite import (
     KilledError,
 )
 
-READ_BY.setdefault(FilmMentioned.topic, FilmMentioned)
 ROOMS = ("!heat:local.test", "!dune:local.test")
 ANSWERED = {"content_type": "application/json"}
 
@@ -294,6 +291,15 @@ async def test_a_room_by_its_alias_and_one_that_is_closed_to_us(tmp_path: Path) 
     (broker,), (report,) = await runs(TestMatrix(), tmp_path, site, ALL, rooms=rooms)
     assert (report.status, len(broker.records("film-mentions"))) == ("success", 3)
     assert any("not in room" in note for note in report.notes)
+
+
+async def test_a_place_that_the_server_lost_is_left_for_the_beginning(tmp_path: Path) -> None:
+    site, suite = Matrix(), TestMatrix()
+    (first,), _ = await runs(suite, tmp_path, site, ALL, rooms=[ROOMS[0]])
+    site.faults.append(status(400, '{"errcode":"M_UNKNOWN","error":"\'from\' parameter is invalid"}'))
+    (again,), (report,) = await runs(suite, tmp_path, site, ALL, rooms=[ROOMS[0]])
+    assert (report.status, again.sent()) == ("success", first.sent())
+    assert any("from its beginning" in note for note in report.notes)
 
 
 async def test_edits_redactions_replies_and_what_is_encrypted(tmp_path: Path) -> None:

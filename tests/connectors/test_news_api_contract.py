@@ -13,11 +13,9 @@ from aiohttp import web
 
 from app.connectors.base import FilmTarget, Request
 from app.connectors.registry import config_of
-from schemas.mentions import FilmMentioned
 from tests.connectors.service import Service, instead, serving, status
-from tests.connectors.suite import FILMS, NAME, READ_BY, Broker, ConnectorSuite, FakeClock
+from tests.connectors.suite import FILMS, NAME, Broker, ConnectorSuite, FakeClock
 
-READ_BY.setdefault(FilmMentioned.topic, FilmMentioned)
 FIRST = datetime(2026, 10, 1, 12, tzinfo=UTC)
 ARTICLES = {"Inception": 5, "The Matrix": 2, "Toy Story": 0}
 

@@ -23,7 +23,7 @@ RULES = {
         r"4: connectors\.ml\.scal: unknown key `scal`; did you mean `scale`\?",
     ),
     "scale": ('kind = "csv"\npath = "x"\nscale = "five"', r"4: connectors\.ml\.scale: Expected `str` matching regex"),
-    "no room": ('kind = "csv"\npath = "x"\nscale = "5:1"', r"1: connectors\.ml: scale: 5:1 has no room"),
+    "no room": ('kind = "csv"\npath = "x"\nscale = "5:1"', r"4: connectors\.ml\.scale: 5:1 has no room"),
     "type": ('kind = "csv"\npath = 7', r"3: connectors\.ml\.path: Expected `str`, got `int`"),
 }
 

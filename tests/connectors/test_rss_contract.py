@@ -17,11 +17,8 @@ from app.connectors.runner import CursorStore, Report
 from app.settings import ConfigError
 from schemas.events import ReviewObserved
 from schemas.mentions import FilmMentioned
-from tests.connectors import suite as contract
 from tests.connectors.service import Service, instead, serving
 from tests.connectors.suite import Broker, ConnectorSuite, FakeClock
-
-contract.READ_BY.setdefault(FilmMentioned.topic, FilmMentioned)
 
 RSS_2 = """<?xml version="1.0" encoding="utf-8"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
@@ -284,6 +281,11 @@ def test_a_feed_with_an_unclosed_tag_or_a_stray_ampersand_is_read_as_far_as_it_g
 def test_what_is_no_feed_is_not_an_empty_feed(body: bytes) -> None:
     with pytest.raises(MalformedError, match="no feed"):
         parse_feed(body, "https://h/f")
+
+
+def test_a_feed_that_its_parser_chokes_on_is_malformed() -> None:
+    with pytest.raises(MalformedError, match="unreadable"):
+        entries("<item><title>a & b &#x110000;</title></item>")
 
 
 def test_an_empty_feed_is_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -47,10 +47,11 @@ class PacedSource:
         response = web.StreamResponse(status=206 if start else 200, headers={"ETag": self.tag})
         response.content_length = len(self.file) - start
         await response.prepare(request)
-        for begin in range(start, len(self.file), CHUNK):
-            await self._wait(request, begin / len(self.file))
-            await response.write(self.file[begin : begin + CHUNK])
-            self.given += CHUNK
+        with suppress(ConnectionError):
+            for begin in range(start, len(self.file), CHUNK):
+                await self._wait(request, begin / len(self.file))
+                await response.write(self.file[begin : begin + CHUNK])
+                self.given += CHUNK
         return response
 
     async def film(self, _: web.Request) -> web.Response:
@@ -62,8 +63,9 @@ class PacedSource:
     async def reviews(self, request: web.Request) -> web.Response:
         """A page of reviews."""
         page = int(request.query["page"])
-        await self._wait(request, page / PAGES)
-        self.given += CHUNK
+        with suppress(ConnectionError):
+            await self._wait(request, page / PAGES)
+            self.given += CHUNK
         return web.json_response(
             {"id": FILM, "page": page, "total_pages": PAGES, "total_results": PAGES * REVIEWS_A_PAGE,
              "results": [_review(page * REVIEWS_A_PAGE + n) for n in range(REVIEWS_A_PAGE)]}

@@ -13,6 +13,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from app.pictures import service
 from schemas.faces import FaceConfirmed
 from schemas.ids import item_id
 from schemas.pictures import ImageAccepted, ImageDiscarded, ImageExamined, ImageFetched, ImageKept, ImageRejected
+from tests.bench.queues import Ends
 from tests.crash.blocks_for_faces import ENGINE
 from tests.crash.crowd import Feeder
 from tests.crash.gallery import COPIES, PEOPLE, Gallery, Shown, gallery
@@ -52,26 +54,25 @@ class Storm:
     async def life(self, n: int, feeding: Callable[[], Any]) -> None:
         """One start, and its violent end."""
         topic = self.rng.choice(STAGES)
-        goal = await self._length(topic) + self.rng.randint(1, 6)
-        self.worker.start()
-        fed = asyncio.create_task(feeding())
-        if n in self.in_start:
-            topic = "start"
-            await asyncio.sleep(self.rng.uniform(1.0, 6.0))
-        else:
-
-            async def further() -> bool:
-                return await self._length(topic) >= goal
-
-            await until(further, f"more on {topic}", self.worker, every=0.02)
-            await asyncio.sleep(self.rng.uniform(0.0, 0.5))
-        await self.worker.kill9()
+        partitions = cut(self.worker.partitions)[topic]
+        async with Ends(self.worker.servers.bootstrap, topic, partitions) as ends:
+            goal = await ends.total() + self.rng.randint(1, 6)
+            self.worker.start()
+            fed = asyncio.create_task(feeding())
+            if n in self.in_start:
+                topic = "start"
+                await asyncio.sleep(self.rng.uniform(1.0, 6.0))
+            else:
+                await until(partial(_more, ends, goal), f"more on {topic}", self.worker, every=0.001)
+                # Most lives end between what is sent and what is remembered of it.
+                await asyncio.sleep(self.rng.choice((0.0, 0.0, 0.01, 0.03, 0.1, 0.5)))
+            await self.worker.kill9()
         self.ended[topic] += 1
         await fed
 
-    async def _length(self, topic: str) -> int:
-        ends = await self.worker.servers.log().ends({topic: cut(self.worker.partitions)[topic]})
-        return sum(ends.values())
+
+async def _more(ends: Ends, goal: int) -> bool:
+    return await ends.total() >= goal
 
 
 async def survives(servers: Servers, partitions: int, seed: int, report: Report) -> None:

@@ -15,7 +15,8 @@ from app.delivery.producer import MAX_REQUEST_BYTES
 from schemas.catalogue import SOURCE_TOPICS
 from schemas.ids import position_id
 from tests.crash.judge import drained
-from tests.crash.poison import FILM, GOOD, Poison, poisons, read_topics
+from tests.crash.good import FILM, GOOD
+from tests.crash.poison import Poison, poisons
 from tests.crash.servers import Servers
 from tests.crash.worker import WorkerProcess, marquee
 
@@ -57,7 +58,7 @@ class Client:
 
 def rating(record: str, padding: int = 0, headers: tuple[tuple[str, bytes], ...] = ()) -> Poison:
     """A good rating, with so many spaces in front."""
-    value = b" " * padding + json.dumps({**GOOD["ratings"], "source_record_id": record}).encode()
+    value = b" " * padding + json.dumps({**GOOD["ratings"][0].value, "source_record_id": record}).encode()
     return Poison(record, "ratings", value, headers=headers)
 
 
@@ -98,7 +99,7 @@ async def test_every_poison_is_put_aside_and_the_ratings_around_it_are_predicted
             if n % 5 == 0:
                 good.append(await client.rate(f"good-{n}"))
             place = await client.send(poison)
-            expected.update((place, stage) for stage in read_topics()[poison.topic])
+            expected.update((place, stage) for stage in poison.stages)
         good.append(await client.rate("last"))
     await drained(on_embedded, worker)
     assert (worker.pid, (await worker.get("/readyz"))[0]) == (pid, 200)
@@ -142,7 +143,7 @@ async def test_what_was_mended_is_replayed_and_counts_once(
     mended.start()
     await mended.ready()
     whole = tmp_path / "whole.json"
-    whole.write_text(json.dumps({**GOOD["ratings"], "source_record_id": "torn"}))
+    whole.write_text(json.dumps({**GOOD["ratings"][0].value, "source_record_id": "torn"}))
     await marquee(mended, "dlq", "replay", by_place[large]["id"], by_place[huge]["id"])
     await marquee(mended, "dlq", "replay", by_place[future]["id"], "--drop-header", "ce_dataschema")
     await marquee(mended, "dlq", "replay", by_place[torn]["id"], "--value", str(whole))

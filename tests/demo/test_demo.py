@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +54,38 @@ def processes_under(directory: Path) -> list[str]:
 def test_the_demo_reports_what_it_ran_and_leaves_nothing_behind(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     report = demo(directory, seed=3, films=30)
-    fed = sum(1 for _ in (directory / "source" / "ratings.csv").open()) - 1
-    assert report["ratings"] == report["predictions"] == fed > 600
+    assert report["ratings"] == report["predictions"] == fed(directory / "source") + site_scores(report) > 600
     assert report["films"] == 30
     assert report["dead_letters"] == 0
     assert 0 < report["mae"] < report["baselines"]["global_mean"]
     assert report["snapshots"] >= 1
-    assert report["connector_runs"][0]["status"] == "success"
+    assert {run["kind"] for run in report["connector_runs"]} == {"csv", "sql", "xml", "html", "sparql", "tmdb"}
+    assert {run["status"] for run in report["connector_runs"]} == {"success"}
+    people = report["people"]
+    assert people["found"] == people["kept"] + people["duplicates"] + people["rejected"] > 20
+    assert (people["pending"], people["failed"]) == (0, 0)
+    assert people["duplicates"] >= 6
+    assert people["reasons"]["no face was found"] >= 4
+    assert people["faces"] == people["kept"] >= 3
+    assert [each["said"] for each in people["asked"]] == [each["person"] for each in people["asked"]] != []
+    assert Path(people["sheet"]).read_bytes().startswith(b"\x89PNG")
     assert report["mlflow_picture"] is not None
     assert Path(report["picture"]).read_bytes().startswith(b"\x89PNG")
     assert not (directory / "marquee.json").exists()
     assert processes_under(directory) == []
+
+
+def fed(source: Path) -> int:
+    """How many ratings lie in the three places that the connectors read."""
+    with closing(sqlite3.connect(source / "ratings.sqlite")) as database:
+        (stored,) = database.execute("SELECT COUNT(*) FROM ratings").fetchone()
+    listed = sum(1 for _ in (source / "ratings.csv").open()) - 1
+    return int(stored) + listed + (source / "ratings.xml").read_text().count("<rating ")
+
+
+def site_scores(report: dict[str, Any]) -> int:
+    """Pages of the film site: each gives a film's facts and its mean score."""
+    return sum(run["records"] for run in report["connector_runs"] if run["kind"] == "html") // 2
 
 
 def fake_sources(folder: Path, films: int) -> None:
@@ -79,9 +102,11 @@ def fake_sources(folder: Path, films: int) -> None:
 
 def test_a_seed_chooses_the_films_and_another_seed_chooses_others(tmp_path: Path) -> None:
     fake_sources(tmp_path / "a", 40)
+    for folder in ("b", "c"):
+        fake_sources(tmp_path / folder, 40)
     first, ratings = choose(tmp_path / "a", 10, seed=1)
-    again, _ = choose(tmp_path / "a", 10, seed=1)
-    other, _ = choose(tmp_path / "a", 10, seed=2)
+    again, _ = choose(tmp_path / "b", 10, seed=1)
+    other, _ = choose(tmp_path / "c", 10, seed=2)
     assert first == again != other
     assert ratings == 250
     assert first[0].title.startswith("The Film")
@@ -96,11 +121,9 @@ def test_the_written_configuration_is_valid_and_names_every_film(tmp_path: Path)
 
 
 def test_a_directory_that_holds_something_else_is_not_emptied(tmp_path: Path) -> None:
-    from rich.console import Console
-
     from app.demo.run import prepare
 
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(DemoDataError, match="holds something else"):
-        prepare(tmp_path, 1, 10, Console(quiet=True))
+        prepare(tmp_path)
     assert (tmp_path / "letters.txt").exists()

@@ -21,7 +21,7 @@ from app.connectors.errors import RetryableError
 from app.connectors.fetch import Fetcher
 from app.connectors.messenger_payloads import matrix_fault
 from app.connectors.registry import config_of, make
-from app.connectors.runner import CursorStore, Report, run_connector
+from app.connectors.runner import CursorStore, Report, State, run_connector
 from app.embedded.ports import LOOPBACK, free_port
 from tests.connectors.suite import NAME, Broker, KilledError
 
@@ -200,6 +200,21 @@ async def test_a_killed_run_is_gone_on_with(server: str, tmp_path: Path) -> None
         assert (await run(server, films.token, tmp_path, rest, room, page_size=2)).status == "success"
         values = [each["value"] for each in first.records("film-mentions") + rest.records("film-mentions")]
         assert values == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+
+
+async def test_a_place_that_the_server_does_not_know_is_left_for_the_beginning(server: str, tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as http:
+        films = Person(http, server)
+        await films.register("films3")
+        room = await films.room("lost")
+        await films.say(room, "Inception 9/10")
+        lost = {"memory": {room: {"room": room, "from": "of-another-server"}}}
+        CursorStore(tmp_path).save(NAME, State(cursor=lost))
+        broker = Broker()
+        report = await run(server, films.token, tmp_path, broker, room)
+        assert report.status == "success", report
+        assert len(broker.records("film-mentions")) == 1
+        assert any("from its beginning" in note for note in report.notes)
 
 
 async def test_a_token_that_is_no_good_pauses(server: str, tmp_path: Path) -> None:

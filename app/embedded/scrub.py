@@ -1,0 +1,39 @@
+"""Takes deleted documents out of the embedded database's files after somebody was forgotten."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from app.embedded.erase import read_book
+from app.embedded.files import write_atomically
+from app.embedded.history import archive_dir
+
+log = logging.getLogger(__name__)
+
+DONE: Final = "scrubbed"
+"""A file that says after which forgetting this was done last."""
+
+
+def scrub(data_dir: Path) -> bool:
+    """Rewrite the database's files, which no server may have open; whether there was a reason to.
+
+    SQLite leaves deleted rows where they are until something else takes their place.
+    """
+    last = max((gone.order for gone in read_book(archive_dir(data_dir)).people.values()), default=0)
+    done = data_dir / "run" / DONE
+    if not last or (done.exists() and int(done.read_text() or 0) >= last):
+        return False
+    for path in (data_dir / "mongo").rglob("*.db"):
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
+                database.execute("VACUUM")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning("%s: deleted documents may still be in it, the next stop tries again: %s", path, error)
+            return False
+    write_atomically(done, str(last).encode())
+    return True

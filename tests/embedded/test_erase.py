@@ -1,0 +1,178 @@
+"""Erasing people from an archive: their records go, all else stays at its place, and a kill costs nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.embedded import erase
+from app.embedded.erase import Eraser, Gone, left, read_book
+from app.embedded.fillers import is_filler
+from app.embedded.partition_log import PartitionLog, read_records, segment_files, write_partition_count
+from app.embedded.segment import ArchivedRecord, Prologue, frame_bytes, prologue_bytes
+from app.embedded.survey import verify
+
+PERSON, OTHER = "Q200534", "Q43416"
+AT = 1_700_000_000_000
+GONE = Gone(order=6, at=AT + 5)
+
+
+def record(offset: int, timestamp: int = AT, key: str | None = None, **said: Any) -> ArchivedRecord:
+    return ArchivedRecord(offset, timestamp, (key or PERSON).encode(), json.dumps(said).encode())
+
+
+def erased(topic: str, one: ArchivedRecord) -> bool:
+    return is_filler(erase.erased(topic, one, {PERSON: GONE}).headers)
+
+
+def leave(directory: Path, topic: str, *records: ArchivedRecord) -> None:
+    """Write records, a frame each, in segments of a few."""
+    write_partition_count(directory, topic, 1)
+    log = PartitionLog(directory, topic, 0, segment_bytes=300)
+    for one in records:
+        log.append([one])
+    log.close()
+
+
+def offsets(directory: Path, topic: str) -> list[tuple[int, bool]]:
+    """Each record's place, and whether it is a filler."""
+    found = chain.from_iterable(read_records(directory, topic, 0))
+    return [(one.offset, is_filler(one.headers)) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("input", {"type": "celebrity", "name": "Tilda", "wikidata": PERSON}),
+        ("celebrity-submissions", {"type": "submit", "celebrity_id": PERSON, "name": "Tilda"}),
+        ("images-found", {"celebrity_id": PERSON, "url": "http://x"}),
+        ("images-fetched", {"type": "fetched", "celebrity_id": PERSON}),
+        ("images-examined", {"type": "examined", "celebrity_id": PERSON, "order": 6}),
+        ("images-rejected", {"celebrity_id": PERSON, "order": 4}),
+        ("images-rejected", {"celebrity_id": OTHER, "conflict_with": PERSON, "order": 4}),
+        (
+            "dead-letters",
+            {
+                "origin_topic": "images-found",
+                "origin_offset": 1,
+                "value_base64": base64.b64encode(json.dumps({"celebrity_id": PERSON}).encode()).decode(),
+            },
+        ),
+    ],
+)
+def test_what_tells_of_the_persons_life_goes(topic: str, said: dict[str, Any]) -> None:
+    assert erased(topic, record(3, **said))
+    strangers = json.loads(json.dumps(said).replace(PERSON, "Q5"))
+    if "value_base64" not in said:
+        assert not erased(topic, record(3, key="Q5", **strangers))
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("images-fetched", {"type": "forget", "celebrity_id": PERSON}),
+        ("celebrity-submissions", {"type": "erase", "celebrity_id": PERSON, "order": 6}),
+        ("images-examined", {"type": "forgotten", "celebrity_id": PERSON, "order": 6}),
+    ],
+)
+def test_the_words_that_make_a_restore_forget_too_stay(topic: str, said: dict[str, Any]) -> None:
+    assert not erased(topic, record(5, **said))
+
+
+def test_a_later_life_stays() -> None:
+    later = AT + 60_000
+    assert not erased("images-found", record(9, later, celebrity_id=PERSON, url="http://x"))
+    assert not erased("images-fetched", record(9, later, type="fetched", celebrity_id=PERSON))
+    assert not erased("images-examined", record(9, AT, type="examined", celebrity_id=PERSON, order=7))
+    assert not erased("input", record(9, later, type="celebrity", name="Tilda", wikidata=PERSON))
+
+
+def test_what_was_under_way_goes_by_when_it_was_caused() -> None:
+    header = ("ce_time", b"2023-11-14T22:13:20.000Z")
+    late = record(9, AT + 60_000, type="fetched", celebrity_id=PERSON)
+    assert erased("images-fetched", ArchivedRecord(late.offset, late.timestamp, late.key, late.value, (header,)))
+
+
+def test_what_cannot_be_read_goes_by_its_key() -> None:
+    assert erased("images-found", ArchivedRecord(1, AT, PERSON.encode(), b"{"))
+    assert not erased("images-found", ArchivedRecord(1, AT, OTHER.encode(), b"{"))
+
+
+def test_a_connectors_run_knows_the_person_by_the_id_alone() -> None:
+    targets = [{"id": PERSON, "kind": "person", "name": "Tilda"}, {"id": OTHER, "kind": "person", "name": "Keanu"}]
+    one = record(1, key="tmdb", connector="tmdb", targets=targets)
+    after = erase.erased("scrape-runs", one, {PERSON: GONE})
+    assert json.loads(after.value or b"")["targets"] == [{"id": PERSON, "kind": "person"}, targets[1]]
+    assert erase.erased("scrape-runs", after, {PERSON: GONE}) is after
+
+
+def archive(directory: Path) -> None:
+    """Finds and fetches of two people, and the command to forget one of them."""
+    found = [record(n, celebrity_id=(PERSON, OTHER)[n % 2], url=f"http://x/{n}" * 9) for n in range(12)]
+    leave(directory, "images-found", *found)
+    fetched = [record(n, type="fetched", celebrity_id=PERSON) for n in range(3)]
+    leave(directory, "images-fetched", *fetched, record(3, AT + 9, type="forget", celebrity_id=PERSON))
+
+
+def test_every_offset_stays_and_the_archive_is_sound(tmp_path: Path) -> None:
+    archive(tmp_path)
+    assert len(segment_files(tmp_path, "images-found", 0)) > 2
+    eraser = Eraser(tmp_path)
+    eraser.catch_up()
+    assert eraser.pending
+    assert left(tmp_path, PERSON, Gone(4, AT + 9)) == 9
+    assert eraser.erase() == 9
+    assert not eraser.pending
+    assert left(tmp_path, PERSON, Gone(4, AT + 9)) == 0
+    assert offsets(tmp_path, "images-found") == [(n, n % 2 == 0) for n in range(12)]
+    assert offsets(tmp_path, "images-fetched") == [(0, True), (1, True), (2, True), (3, False)]
+    assert verify(tmp_path).damage == []
+    again = Eraser(tmp_path)
+    again.catch_up()
+    assert not again.pending
+    assert PartitionLog(tmp_path, "images-found", 0).end == 12
+
+
+def test_what_comes_late_is_not_even_written(tmp_path: Path) -> None:
+    archive(tmp_path)
+    eraser = Eraser(tmp_path)
+    eraser.catch_up()
+    late = [record(12, celebrity_id=PERSON, url="http://late"), record(13, celebrity_id=OTHER)]
+    assert [is_filler(one.headers) for one in eraser.without("images-found", late)] == [True, False]
+    assert eraser.without("ratings", late) == late
+
+
+def test_a_kill_while_a_segment_is_rewritten_leaves_it_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.segment")}
+
+    def killed(_: Any) -> bytes:
+        raise KeyboardInterrupt
+
+    eraser = Eraser(tmp_path)
+    eraser.catch_up()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(erase, "frame_bytes", killed)
+        eraser.erase()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.segment")} == before
+    assert read_book(tmp_path).erased == {}
+    again = Eraser(tmp_path)
+    assert again.pending
+    assert again.erase() == 9
+    assert [path for path in tmp_path.rglob("*.erased")] == []
+    assert verify(tmp_path).damage == []
+
+
+def test_a_frame_is_written_as_the_archive_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    one = record(0, celebrity_id=PERSON)
+    path.write_bytes(prologue_bytes("images-found", 0, Prologue(0, -1)) + frame_bytes([one]))
+    assert erase.erase_segment(path, "images-found", 0, {PERSON: GONE}) == 1
+    assert erase.erase_segment(path, "images-found", 0, {PERSON: GONE}) == 0
