@@ -86,7 +86,8 @@ class Topics(Section, frozen=True):
         int, Meta(ge=1, le=256, description="partitions of each keyed topic; fixed once topics exist")
     ] = 4
     retention_days: Annotated[
-        float, Meta(gt=0, description="how long derived events and all that tells of people stay; the rest stays for ever")
+        float,
+        Meta(gt=0, description="how long derived events and all that tells of people stay; the rest stays for ever"),
     ] = 30.0
 
 

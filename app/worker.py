@@ -57,19 +57,8 @@ class Worker:
         self.tracking = TrackingService(settings.mlflow, self.learners)
         self._asked_for_films = list(asked_on_registration(settings, "films"))
         self._asked_for_people = list(asked_on_registration(settings, "people"))
-        desk = Desk(self.learners, self.tracking.report_soon)
         self.pictures = PictureService(settings)
-        ports = Ports(
-            self.store.projections,
-            desk,
-            people=self.store.pictures,
-            pictures=self.pictures.desk,
-            files=self.pictures,
-            collecting=self.store.collecting,
-            film_connectors=self._asked_for_films,
-            people_connectors=self._asked_for_people,
-        )
-        self.topology = film_topology(ports)
+        self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
         self.collecting = CollectorService(
@@ -82,6 +71,18 @@ class Worker:
         self._stopping = asyncio.Event()
         self._configured: asyncio.Task[int] | None = None
         self._follow_ownership()
+
+    def _ports(self) -> Ports:
+        return Ports(
+            self.store.projections,
+            Desk(self.learners, self.tracking.report_soon),
+            people=self.store.pictures,
+            pictures=self.pictures.desk,
+            files=self.pictures,
+            collecting=self.store.collecting,
+            film_connectors=self._asked_for_films,
+            people_connectors=self._asked_for_people,
+        )
 
     def _learner(self, spec: ModelSpec) -> LearnerService:
         # A training record carries a whole review or rating and a little more.

@@ -27,15 +27,12 @@ from app.connectors.base import (
 )
 from app.connectors.by_profile import Usual, fill
 from app.connectors.errors import SourceError
+from app.connectors.news_faults import EndOfResultsError, gdelt_fault, guardian_fault, newsapi_fault
 from app.connectors.news_payloads import (
     LANGUAGES,
-    EndOfResultsError,
     Page,
     compact,
     digests,
-    gdelt_fault,
-    guardian_fault,
-    newsapi_fault,
     parse_article,
     parse_gdelt,
     parse_guardian,

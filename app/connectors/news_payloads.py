@@ -10,15 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from app.connectors.answers import Answer, decoded
+from app.connectors.answers import decoded
 from app.connectors.base import FilmTarget
 from app.connectors.errors import (
-    AuthFailedError,
     MalformedError,
-    NotFoundError,
-    QuotaExhaustedError,
-    RetryableError,
-    SourceError,
 )
 from app.connectors.film_signs import headline_is_of, reviewed, shows_a_film
 from app.connectors.movielens import moment
@@ -32,8 +27,6 @@ from schemas.mentions import FilmMentioned
 LONGEST_TEXT: Final = 200_000
 LONGEST_ID: Final = 512
 BEST_STARS: Final = 5.0
-GDELT_PAUSE: Final = 6.0
-"""Seconds to wait where GDELT says that five have to lie between two requests."""
 LANGUAGES: Final = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese",
     "nl": "Dutch", "sv": "Swedish", "pl": "Polish", "ru": "Russian", "ja": "Japanese", "zh": "Chinese",
@@ -43,10 +36,6 @@ _CODES: Final = {name: code for code, name in LANGUAGES.items()}
 _CUT: Final = re.compile(r"(?:…|\.\.\.)?\s*\[\+\d+ chars\]\s*$")
 _LOOSE_ESCAPE: Final = re.compile(rb'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
-
-
-class EndOfResultsError(SourceError):
-    """The plan shows no more results of this search: what came is all there is."""
 
 
 class Article(NamedTuple):
@@ -222,48 +211,6 @@ def parse_article(article: Article, target: FilmTarget | None, source: str) -> R
     return FilmMentioned(mention_id=mention, title=title, value=value, rating_kind=kind, **common)
 
 
-def guardian_fault(answer: Answer) -> SourceError | None:
-    """A spent day is told from too much haste by a header; errors stand inside `response`."""
-    if answer.status == 429 and answer.headers.get("X-RateLimit-Remaining-day", "").strip() == "0":
-        return QuotaExhaustedError(f"{answer.url}: the key's requests of the day are used up")
-    said = _object(answer).get("response")
-    if not isinstance(said, dict) or said.get("status") != "error":
-        return None
-    text = f"{answer.url}: {said.get('message') or 'no reason given'}"
-    if answer.status in (401, 403):
-        return AuthFailedError(text)
-    if "beyond the number of available pages" in text:
-        return EndOfResultsError(text)
-    return None if answer.status >= 429 else SourceError(text)
-
-
-def newsapi_fault(answer: Answer) -> SourceError | None:
-    """NewsAPI's own codes, whatever the HTTP status is."""
-    said = _object(answer)
-    if said.get("status") != "error":
-        return None
-    code, text = said.get("code"), f"{answer.url}: {said.get('message') or 'no reason given'} ({said.get('code')})"
-    if code in ("apiKeyInvalid", "apiKeyMissing", "apiKeyDisabled"):
-        return AuthFailedError(text)
-    if code == "apiKeyExhausted" or (code == "rateLimited" and "24 hour" in text):
-        return QuotaExhaustedError(text)
-    if code in ("rateLimited", "unexpectedError"):
-        return RetryableError(text)
-    return EndOfResultsError(text) if code == "maximumResultsReached" else SourceError(text)
-
-
-def gdelt_fault(answer: Answer) -> SourceError | None:
-    """GDELT writes a sentence where JSON is due, mostly with status 200."""
-    said = answer.body[:300].decode("utf-8", "replace").strip()
-    text = f"{answer.url}: {said}"
-    if "limit requests to one every" in said:
-        return RetryableError(text, None if "Retry-After" in answer.headers else GDELT_PAUSE)
-    if answer.status != 200 or not said or said[0] in "{<" or not answer.content_type.startswith("text/"):
-        return None
-    # It refuses the titles of some films as too short or too common, which is not the others' fault.
-    return NotFoundError(text) if "too short" in said or "too common" in said else SourceError(text)
-
-
 def when(text: str | None) -> str | None:
     """RFC 3339 in UTC of any ISO 8601 form; None for what is none."""
     try:
@@ -293,14 +240,3 @@ def _stars(said: str | float | None) -> float | None:
     except ValueError:
         return None
     return stars if stars is not None and 0.0 <= stars <= BEST_STARS else None
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    """A small body that is a JSON object, empty for all else."""
-    if answer.body[:1] != b"{" or len(answer.body) > 4096:
-        return {}
-    try:
-        found = msgspec.json.decode(answer.body)
-    except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -163,6 +163,7 @@ class RunLog:
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
+        self._uri = settings.tracking_uri
         self._experiment_name = settings.experiment
         self._experiment: str | None = None
         self._runs: dict[str, str] = {}
@@ -224,7 +225,8 @@ class RunLog:
             if int(run.data.tags.get(FORGOTTEN_TAG, 0)) >= up_to:
                 continue
             for file in self._client.list_artifacts(run.info.run_id):
-                get_artifact_repository(run.info.artifact_uri).delete_artifacts(file.path)
+                files = get_artifact_repository(run.info.artifact_uri, tracking_uri=self._uri)
+                files.delete_artifacts(file.path)
             self._client.set_tag(run.info.run_id, FORGOTTEN_TAG, str(up_to))
 
     def _maybe_promote(self, run: str, report: Report) -> None:

@@ -38,7 +38,7 @@ class TableOf(Protocol):
 
 
 class OwnTrace:
-    """Counts what is left of a person in what one worker owns; what says no more than that they are gone is left out."""
+    """Counts what is left of a person in what one worker owns; the mark that they are gone counts as nothing."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ def sent(service: WebService) -> list[Any]:
     return [read(each) for each in service.worker.producer.sent]  # type: ignore[attr-defined]
 
 
-async def test_one_gets_from_the_overview_to_why_a_run_failed(page: Page, collecting: WebService) -> None:
+async def test_one_gets_from_the_overview_to_why_a_run_failed(collecting: WebService, page: Page) -> None:
     await page.goto(address(collecting, "/"))
     await expect(page.get_by_text("connector daily is paused")).to_be_visible()
     await page.get_by_role("link", name="Connectors", exact=True).click()
@@ -56,7 +56,7 @@ async def test_one_gets_from_the_overview_to_why_a_run_failed(page: Page, collec
     await expect(page.locator("tr:target")).to_contain_text("503")
 
 
-async def test_a_connector_is_run_and_resumed_without_leaving_the_grid(page: Page, collecting: WebService) -> None:
+async def test_a_connector_is_run_and_resumed_without_leaving_the_grid(collecting: WebService, page: Page) -> None:
     await page.goto(address(collecting, "/connectors"))
     await page.get_by_role("button", name="Run by-hand").click()
     await expect(page.get_by_role("status")).to_contain_text("Noted")
@@ -68,7 +68,7 @@ async def test_a_connector_is_run_and_resumed_without_leaving_the_grid(page: Pag
     assert resumed == SteerConnector(connector="daily", action="resume")
 
 
-async def test_a_backfill_and_a_pause_are_asked_for_on_the_connectors_page(page: Page, collecting: WebService) -> None:
+async def test_a_backfill_and_a_pause_are_asked_for_on_the_connectors_page(collecting: WebService, page: Page) -> None:
     await page.goto(address(collecting, "/connectors/daily"))
     await page.get_by_text("Backfill", exact=True).first.click()
     await page.get_by_label("From").fill("2026-01-01")
@@ -83,7 +83,7 @@ async def test_a_backfill_and_a_pause_are_asked_for_on_the_connectors_page(page:
     assert sent(collecting)[-1] == SteerConnector(connector="by-hand", action="pause", reason="they move")
 
 
-async def test_mentions_are_resolved_by_a_click_by_an_id_or_as_none(page: Page, collecting: WebService) -> None:
+async def test_mentions_are_resolved_by_a_click_by_an_id_or_as_none(collecting: WebService, page: Page) -> None:
     await page.goto(address(collecting, "/matches"))
     first, second = (page.locator(f'[data-mention="m{n}"]') for n in range(2))
     await first.get_by_role("button", name="Solaris (1972)").click()
@@ -114,7 +114,7 @@ async def test_without_scripts_the_forms_do_the_same(browser: Browser, collectin
 
 
 @each_page
-async def test_a_page_fits_a_telephone_of_360_pixels(page: Page, collecting: WebService, path: str) -> None:
+async def test_a_page_fits_a_telephone_of_360_pixels(collecting: WebService, page: Page, path: str) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     await page.goto(address(collecting, path))
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -122,13 +122,13 @@ async def test_a_page_fits_a_telephone_of_360_pixels(page: Page, collecting: Web
 
 @each_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_text_can_be_read_by_day_and_by_night(page: Page, collecting: WebService, path: str, scheme: str) -> None:
+async def test_text_can_be_read_by_day_and_by_night(collecting: WebService, page: Page, path: str, scheme: str) -> None:
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     await page.goto(address(collecting, path))
     assert await page.evaluate(CONTRASTS) == []
 
 
 @each_page
-async def test_everything_that_can_be_used_has_a_name(page: Page, collecting: WebService, path: str) -> None:
+async def test_everything_that_can_be_used_has_a_name(collecting: WebService, page: Page, path: str) -> None:
     await page.goto(address(collecting, path))
     assert await page.evaluate(NAMELESS) == []

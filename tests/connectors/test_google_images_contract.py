@@ -218,5 +218,5 @@ def test_addresses_that_are_no_web_addresses_are_left_out() -> None:
 
 
 def test_googles_own_service_needs_a_search_engine() -> None:
-    with pytest.raises(ConfigError, match="cx: google_cse needs"):
+    with pytest.raises(ConfigError, match=r"google_cse needs the id of a search engine - at `\$\.connectors\.g\.cx`"):
         config_of("g", {"kind": "google_images", "profile": "google_cse"})

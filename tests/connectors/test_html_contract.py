@@ -334,7 +334,7 @@ def test_titles_as_addresses_have_them() -> None:
         ({}, "is needed"),
         ({"url": "https://h/{name}"}, r"\{name\} is unknown"),
         ({"url": "https://h/films"}, "nothing in it changes"),
-        ({"url": "https://h/{imdb"}, "url:"),
+        ({"url": "https://h/{imdb"}, r"expected .*connectors\.site\.url"),
         ({"url": "{imdb}"}, "no whole address"),
         ({"pages": [{"url": "https://h/", "film": "x"}]}, "none of tt"),
         ({"url": "https://h/{imdb}", "selectors": {"title": "h1["}}, "no CSS selector"),

@@ -73,7 +73,7 @@ def test_what_is_spent_is_kept_in_files(tmp_path: Path) -> None:
         ({"quota": "100/h"}, "quota"),
         ({"timezone": "Mars/Olympus"}, "is no time zone; write it like"),
         ({"quota_timezone": ""}, "is no time zone"),
-        ({"schedule": "every day"}, "is no cron expression"),
+        ({"schedule": "every day"}, "needs five fields"),
         ({"token_env": "secret-itself"}, "token_env"),
         ({"retries": -1}, "retries"),
     ],

@@ -90,6 +90,7 @@ async def test_people_are_found_by_item_by_tmdb_and_by_imdb(tmp_path: Path) -> N
     found = {each["celebrity_id"]: each for each in broker.records("celebrity-submissions")}
     assert report.status == "success"
     assert found["Q38111"] == {
+        "type": "submit",
         "celebrity_id": "Q38111", "name": "Leonardo DiCaprio", "wikidata": "Q38111", "imdb": "nm0000138", "tmdb": 6193,
     }  # fmt: skip
     assert (found["Q200534"]["name"], found["Q200534"]["tmdb"]) == ("Tilda Swinton", 3063)

@@ -165,7 +165,7 @@ class HostileWeb:
 INSIDE: Final = (
     "127.0.0.1",
     "localhost",
-    "LOCALHOST.",
+    "LOCALHOST",
     "127.1",
     "127.000.000.001",
     "2130706433",

@@ -35,7 +35,8 @@ class _Origin(msgspec.Struct, kw_only=True):
         """Whose records stay in order, and where this one stands among them."""
         if self.order is not None:
             return self.item_id or self.celebrity_id or "", self.order
-        assert self.partition is not None and self.offset is not None
+        assert self.partition is not None
+        assert self.offset is not None
         return self.partition, self.offset
 
 
@@ -146,7 +147,8 @@ def by_key(records: Sequence[Raw]) -> Tellings:
     """
     found: dict[bytes, dict[bytes, bytes]] = defaultdict(dict)
     for raw in records:
-        assert raw.key is not None and raw.value is not None
+        assert raw.key is not None
+        assert raw.value is not None
         (event,) = [value for name, value in raw.headers if name == "ce_id"]
         assert found[raw.key].setdefault(event, raw.value) == raw.value, f"{raw.position}: another event of {event!r}"
     return {key: list(events.items()) for key, events in found.items()}

@@ -34,8 +34,10 @@ from tests.crash.straight_pictures import GIVEN, MERGED, StraightPictures, files
 from tests.crash.worker import WorkerProcess, until
 
 KILLS: Final = 10
-STAGES: Final = tuple(record.topic for record in (ImageFetched, ImageAccepted, ImageExamined, ImageKept, FaceConfirmed))
-"""Each life ends soon after more has come out of one of these."""
+STAGES: Final = tuple(
+    record.topic for record in (ImageFetched, ImageFetched, ImageAccepted, ImageExamined, ImageKept, FaceConfirmed)
+)
+"""Each life ends soon after more has come out of one of these; fetching has the most under way."""
 DECIDED: Final = (ImageFetched, ImageAccepted, ImageRejected, ImageExamined, ImageKept, ImageDiscarded, FaceConfirmed)
 
 Report = Callable[[str], None]

@@ -14,7 +14,7 @@ from app.storage.memory import MemoryStore
 from app.topology import Ports, film_topology
 from schemas.commands import ControlModel
 from tests.crash.good import GOOD, URL
-from tests.crash.poison import Poison, poisons, read_topics, read_types
+from tests.crash.poison import Poison, poisons, read_types
 from tests.stories.pictures import FakePictures
 
 PARTITION = 0

@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 from app.delivery.producer import MAX_REQUEST_BYTES
 from schemas.catalogue import SOURCE_TOPICS
 from schemas.ids import position_id
-from tests.crash.judge import drained
 from tests.crash.good import FILM, GOOD
+from tests.crash.judge import drained
 from tests.crash.poison import Poison, poisons
 from tests.crash.servers import Servers
 from tests.crash.worker import WorkerProcess, marquee

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from app.delivery.guard import Reader
 from app.delivery.producer import Outgoing
+from app.delivery.raw import of_aiokafka
 from app.learning import service as learning
 from app.learning.lessons import Lessons
 from app.learning.service import LearnerService
@@ -167,7 +168,7 @@ async def a_while() -> None:
 def straight(lessons: int) -> tuple[list[bytes], bytes]:
     """What a model says of so many records in one go, and its state after them."""
     taught = Lessons(SPEC, SPEC.new(), -1, _reader())
-    said = taught.apply([learning.of_aiokafka(lesson(n)) for n in range(lessons)])
+    said = taught.apply([of_aiokafka(lesson(n)) for n in range(lessons)])
     return [record.value or b"" for record in said], taught.learner.to_bytes()
 
 
@@ -223,19 +224,24 @@ async def test_a_snapshot_waits_for_what_is_on_its_way(school: School) -> None:
     assert (found[0].to_bytes(), found[1]) == (straight(BATCH)[1], BATCH - 1)
 
 
-async def test_whoever_gives_the_model_up_has_sent_everything_and_left_a_snapshot(school: School) -> None:
-    await school.begin(2 * BATCH)
-    await school.learnt(2 * BATCH)
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_whoever_gives_the_model_up_has_sent_everything_and_leaves_a_snapshot(
+    school: School, batches: int
+) -> None:
+    lessons = batches * BATCH
+    await school.begin(lessons)
+    await school.learnt(lessons)
     given_up = asyncio.create_task(school.service.release())
     await a_while()
     assert not given_up.done()
-    school.post.deliver(2)
+    school.post.deliver(batches)
     await asyncio.wait_for(given_up, PATIENCE)
+    said, state = straight(lessons)
+    assert school.post.arrived == said
     await until(lambda: school.service.lessons is None)
-    assert school.post.arrived == straight(2 * BATCH)[0]
     found = await school.snapshot()
     assert found is not None
-    assert (found[0].to_bytes(), found[1]) == (straight(2 * BATCH)[1], 2 * BATCH - 1)
+    assert (found[0].to_bytes(), found[1]) == (state, lessons - 1)
 
 
 async def test_a_service_that_stops_sends_what_is_on_its_way_and_leaves_a_snapshot(school: School) -> None:

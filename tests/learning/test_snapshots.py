@@ -8,9 +8,12 @@ import pytest
 
 from app.learning.snapshots import SnapshotKeeper
 from app.storage.memory import MemoryStore
+from models.face_learner import FaceLearner
 from models.rating_learner import RatingLearner
 from models.snapshot import SnapshotIncompatible
 from schemas.events import RatingCleaned
+from schemas.faces import FacesForgotten
+from tests.models.faces import confirmed
 
 TOPIC = "training-ratings"
 
@@ -105,3 +108,23 @@ def test_a_snapshot_is_due_by_lessons_or_by_time(
     keeper: SnapshotKeeper, lessons: int, seconds: float, due: bool
 ) -> None:
     assert keeper.due(lessons, seconds) is due
+
+
+async def test_no_snapshot_outlives_a_person_who_is_forgotten(
+    keeper: SnapshotKeeper, store: MemoryStore, tmp_path: Path
+) -> None:
+    learner = FaceLearner()
+    for n, person in enumerate(("Q1", "Q2", "Q1")):
+        learner.observe(confirmed(person, n, n + 1))
+        await keeper.put("faces", "images-clean", learner, n)
+    learner.observe(FacesForgotten(celebrity_id="Q1", order=9))
+    pointers, files = await keeper.stale("faces", 9)
+    assert (len(pointers), len(files)) == (3, 2)
+    newest = await keeper.put("faces", "images-clean", learner, 3)
+    await keeper.erase_stale("faces", 9)
+    assert await keeper.stale("faces", 9) == ([], [])
+    assert [path.stem for path in (tmp_path / "faces").iterdir()] == [newest]
+    assert [pointer.digest for pointer in await store.pointers.recent("faces")] == [newest]
+    found = await keeper.newest("faces", FaceLearner.from_bytes)
+    assert found is not None
+    assert (found[0].faces_of("Q1"), found[0].faces_of("Q2"), found[0].forgotten_up_to) == (0, 1, 9)

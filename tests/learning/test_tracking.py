@@ -90,3 +90,32 @@ async def test_the_service_logs_a_picture_and_notices_that_mlflow_is_away(server
     await service.report()
     assert service.available is False
     await service.on_stop()
+
+
+@pytest.mark.embedded
+async def test_what_mlflow_shows_of_faces_goes_with_whoever_is_forgotten(server: MlflowServer) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=server.url)
+
+    def files() -> dict[str, int]:
+        runs = client.search_runs([client.get_experiment_by_name("tests").experiment_id])
+        return {run.data.tags["version"]: len(client.list_artifacts(run.info.run_id)) for run in runs}
+
+    def faces(version: str, forgotten_up_to: int, drawn: bool = True) -> Report:
+        def draw(folder: Path) -> Path:
+            (folder / "faces-confusion.png").write_bytes(b"picture")
+            return folder / "faces-confusion.png"
+
+        pictures, state = ((draw,), lambda: b"card") if drawn else ((), None)
+        figures: Any = {"lessons": 1, "labels": 1, "metrics": {"accuracy": 1.0}, "skill": None}
+        return Report("faces", version, **figures, state=state, pictures=pictures, forgotten_up_to=forgotten_up_to)
+
+    RunLog(settings(server)).log(faces("old", 0))
+    log = RunLog(settings(server))
+    log.log(faces("new", 0))
+    assert files() == {"old": 2, "new": 2}
+    log.log(faces("new", 9))
+    assert files() == {"old": 0, "new": 2}
+    log._artifacts(log._run(faces("new", 12)), faces("new", 12, drawn=False))
+    assert files() == {"old": 0, "new": 0}

@@ -37,8 +37,15 @@ class BadWeb:
         run = getattr(self, name.partition(".")[0].replace("-", "_"), None)
         return await run(request) if run is not None else web.Response(status=404)
 
-    async def robots_txt(self) -> web.Response:
-        return web.Response(status=self.robots[0], text=self.robots[1])
+    async def robots_txt(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=self.robots[0])
+        # As servers do for whoever says that it is welcome.
+        response.enable_compression()
+        await response.prepare(request)
+        for line in self.robots[1].splitlines(keepends=True):
+            await response.write(line.encode())
+            await asyncio.sleep(0.01)
+        return response
 
     async def good(self, request: web.Request) -> web.StreamResponse:
         self.busy += 1
@@ -99,7 +106,7 @@ async def bad_web() -> AsyncIterator[tuple[BadWeb, TestServer]]:
     site = BadWeb()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return await (site.robots_txt() if request.path == "/robots.txt" else site.answer(request))
+        return await (site.robots_txt(request) if request.path == "/robots.txt" else site.answer(request))
 
     application = web.Application()
     application.router.add_get("/{path:.*}", answer)
@@ -217,7 +224,6 @@ async def test_a_redirect_is_checked_like_the_address_itself(bad_web, tmp_path, 
         ((200, "User-agent: *\nDisallow: /good"), False),
         ((200, "User-agent: marquee\nAllow: /\n\nUser-agent: *\nDisallow: /"), True),
         ((404, ""), True),
-        ((503, ""), False),
         ((200, "\x00 no rules at all <html>"), True),
     ],
 )
@@ -231,6 +237,17 @@ async def test_robots_txt_is_honoured(bad_web, tmp_path, robots, allowed):
             with pytest.raises(RefusedError, match=r"robots\.txt"):
                 await downloader.download(str(server.make_url("/good")))
     assert ("/good" in site.asked) is allowed
+
+
+async def test_a_site_whose_robots_txt_cannot_be_read_now_is_left_alone_for_now(bad_web, tmp_path):
+    site, server = bad_web
+    site.robots = (503, "")
+    async with downloading(tmp_path, server) as downloader:
+        with pytest.raises(FailedError, match=r"robots\.txt cannot be read"):
+            await downloader.download(str(server.make_url("/good")))
+        assert site.asked == []
+        site.robots = (404, "")
+        await downloader.download(str(server.make_url("/good")))
 
 
 async def test_one_host_is_asked_for_few_pictures_at_once(bad_web, tmp_path):

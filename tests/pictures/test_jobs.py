@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from app.pictures.decode import Limits, Reason
 from app.pictures.files import PictureFiles
-from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure
+from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure, take
 from app.pictures.sandbox_child import Unusable
 from tests.pictures import stand_in_models
 from tests.pictures.hostile import encoded, good, photo
@@ -29,6 +30,25 @@ def path(tmp_path: Path) -> str:
 def test_measuring_leaves_the_file_as_it_is(path: str) -> None:
     assert isinstance(measure(path, LIMITS), Measured)
     assert Path(path).read_bytes() == good(1)
+
+
+def test_a_picture_that_is_taken_is_put_away_and_a_process_that_died_of_it_may_be_repeated(
+    path: str, tmp_path: Path
+) -> None:
+    root, sha256 = tmp_path / "images", hashlib.sha256(good(1)).hexdigest()
+    once, again = [take(path, str(root), sha256, LIMITS) for _ in range(2)]
+    assert isinstance(once, Measured)
+    assert again == once
+    assert not Path(path).exists()
+    files = PictureFiles(root)
+    assert [files.path(relative).read_bytes() for _, relative in files.list("original")] == [good(1)]
+
+
+def test_what_is_refused_is_not_put_away(tmp_path: Path) -> None:
+    page = tmp_path / "page.jpg"
+    page.write_bytes(b"<!doctype html>")
+    assert take(str(page), str(tmp_path / "images"), "0" * 64, LIMITS) == Refused(reason=Reason.HTML)
+    assert list(PictureFiles(tmp_path / "images").list("original")) == []
 
 
 def test_a_cleaned_picture_lies_where_the_answer_says_with_its_thumbnail(path: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def embedding(person: str, seed: int = 0) -> bytes:
 
 
 class FakePictures:
-    """`photo:N` decides the hashes, `of:WHO` whose faces are on it (`+` between several); the rest makes other bytes."""
+    """`photo:N` decides the hashes, `of:WHO` whose faces are on it (`+` between several); the rest other bytes."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

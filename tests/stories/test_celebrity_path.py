@@ -129,3 +129,13 @@ async def test_a_find_for_no_persons_id_is_a_dead_letter(story):
     assert ["celebrity_id" in letter["error"] for letter in letters] == [True] * len(letters)
     assert letters
     assert story.pictures.asked == []
+
+
+async def test_a_submission_that_comes_after_the_forgetting_it_was_made_before_is_dropped(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    late = story.log.records("celebrity-submissions")[0]
+    story.now += 1_000
+    await story.forget(TILDA)
+    story.log.append("celebrity-submissions", late.key, late.value, late.headers, partition=late.partition)
+    await story.runner.settle()
+    assert len(story.log.records("celebrities-registered")) == 1

@@ -1,0 +1,66 @@
+"""What tables have of a person: rows that name them count, the mark that they are gone does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.delivery.table import PartitionRows, Section
+from app.storage.erasure import PEOPLE_TABLES, OwnTrace
+from app.topology import CELEBRITIES, CLAIMS, FACES
+from schemas.entities import Celebrity, Claim, ForgottenPerson, JudgedItem, PersonFaces
+
+PERSON = "Q1"
+
+
+class Table:
+    """A table of one partition."""
+
+    def __init__(self) -> None:
+        self.database: dict[bytes, bytes] = {}
+
+    def rows(self, partition: int) -> PartitionRows:
+        return PartitionRows(self.database)
+
+    def put(self, prefix: str, key: str, row: Any) -> None:
+        rows = self.rows(0)
+        Section(rows, prefix, type(row))[key] = row
+        rows.save()
+        self.database.update({k: v for k, v in rows.batch.items() if v is not None})
+
+
+@pytest.fixture
+def tables() -> dict[str, Table]:
+    return {spec.name: Table() for spec in PEOPLE_TABLES}
+
+
+def trace(tables: dict[str, Table]) -> OwnTrace:
+    return OwnTrace(tables, lambda _: [0], lambda _: None, dict)
+
+
+def test_the_marks_that_a_person_is_gone_count_as_nothing(tables: dict[str, Table]) -> None:
+    tables[CELEBRITIES.name].put("", PERSON, Celebrity(celebrity_id=PERSON, era=1, gone_at="2026-01-01T00:00:00.000Z"))
+    tables[CLAIMS.name].put("gone|", PERSON, ForgottenPerson(order=4, at="2026-01-01T00:00:00.000Z"))
+    tables[FACES.name].put("person|", PERSON, PersonFaces(forgotten=4))
+    assert set(trace(tables).rows(PERSON).values()) == {0}
+
+
+def test_every_row_that_names_the_person_counts_and_those_of_others_do_not(tables: dict[str, Table]) -> None:
+    for person in (PERSON, "Q12"):
+        claim = Claim(celebrity_id=person, item_id="i", phash64="", dhash64="", phash256="", pipeline=1)
+        tables[CELEBRITIES.name].put("", person, Celebrity(celebrity_id=person, name="Tilda"))
+        tables[CLAIMS.name].put("image|", f"image-of-{person}", claim)
+        tables[FACES.name].put("person|", person, PersonFaces(count=1))
+        tables[FACES.name].put("item|", f"{person}|i", JudgedItem(order=1, said=1, verdict="kept"))
+    assert trace(tables).rows(PERSON) == {
+        "table: celebrities": 1,
+        "table: claims": 1,
+        "table: faces": 2,
+        "table: scrapes": 0,
+    }
+
+
+async def test_tables_that_were_not_compacted_since_count_too(tables: dict[str, Table]) -> None:
+    found = await trace(tables)(PERSON, 5)
+    assert found["tables: partitions to be compacted"] == len(PEOPLE_TABLES)
