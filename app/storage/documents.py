@@ -73,6 +73,7 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
 class Change(msgspec.Struct, frozen=True):
     """Fields to write over a document, which is made from them and `initial` where it is not there yet.
 
+    Where both name a field, `fields` has the say.
     `guard` names one of the fields: a document that holds a larger value there stays as it is.
     """
 

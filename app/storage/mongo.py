@@ -154,8 +154,10 @@ def _update(change: Change, *, upsert: bool) -> UpdateOne:
     if change.guard is not None:
         where[change.guard] = {"$lte": change.fields[change.guard]}
     update: Document = {"$set": change.fields}
-    if change.initial:
-        update["$setOnInsert"] = change.initial
+    # MongoDB refuses one field in both, and the embedded server lets this one win.
+    initial = {name: value for name, value in change.initial.items() if name not in change.fields}
+    if initial:
+        update["$setOnInsert"] = initial
     return UpdateOne(where, update, upsert=upsert)
 
 

@@ -10,6 +10,7 @@ import pytest
 from agents.messages import Message
 from app.storage.memory import MemoryStore
 from app.storage.paging import BadQueryError
+from app.storage.store import Store
 from schemas.base import Record
 from schemas.envelope import Envelope
 from schemas.mentions import Candidate, MatchUnresolved, MentionMatched
@@ -59,8 +60,7 @@ HISTORY: Sequence[Message[Any]] = [
 
 
 @pytest.mark.parametrize("cuts", [(8,), (1, 2, 3, 4, 5, 6, 7, 8), (5, 3, 8, 6, 8), (8, 1, 8)])
-async def test_the_history_is_the_same_in_whatever_overlap_it_is_told(cuts):
-    store = MemoryStore()
+async def test_the_history_is_the_same_in_whatever_overlap_it_is_told(store: Store, cuts: tuple[int, ...]) -> None:
     begin = 0
     for cut in cuts:
         # A smaller end than the last is a worker that goes on from an older mark.

@@ -43,6 +43,11 @@ async def test_merging_keeps_what_it_does_not_name(things: Collection) -> None:
     assert await things.get(["a"]) == [{"_id": "a", "x": 1, "y": 2, "n": 0}]
 
 
+async def test_what_a_document_begins_with_gives_way_to_what_is_written_over_it(things: Collection) -> None:
+    await things.merge([Change("a", {"status": "over", "n": 3}, {"status": "waiting", "asked": 1}, guard="n")])
+    assert await things.get(["a"]) == [{"_id": "a", "status": "over", "n": 3, "asked": 1}]
+
+
 async def test_a_guarded_merge_lets_equal_and_newer_through(things: Collection) -> None:
     reached = [await things.merge([Change("a", {"n": n, "v": v}, guard="n")]) for n, v in ((3, 1), (3, 2), (2, 3))]
     assert reached == [1, 1, 0]
