@@ -52,11 +52,15 @@ up: setup ## Marquee embedded, with a data directory that lasts
 
 .PHONY: test
 test: setup ## every test that needs nothing but .venv
-	@$(PYTEST) -m "not kafka and not browser"
+	@$(PYTEST) -m "not kafka and not browser and not soak"
 
 .PHONY: test-kafka
 test-kafka: setup ## integration and crash tests on a real Apache Kafka (needs Java 17 and Maven)
-	@MARQUEE_REQUIRE_KAFKA=1 $(PYTEST) -m kafka
+	@MARQUEE_REQUIRE_KAFKA=1 $(PYTEST) -m "kafka and not soak"
+
+.PHONY: test-soak
+test-soak: setup ## kills of collecting and of the celebrity path, erasure with restarts: minutes each, Apache Kafka included
+	@MARQUEE_REQUIRE_KAFKA=1 $(PYTEST) -m soak
 
 .PHONY: test-browser
 test-browser: setup ## the dashboard in a real browser (needs chromium)

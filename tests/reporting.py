@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ELSEWHERE = {
+    "soak": ("that kill and compare for minutes", "make test-soak"),
     "kafka": ("on a real Apache Kafka", "make test-kafka"),
     "browser": ("in a real browser", "make test-browser"),
 }

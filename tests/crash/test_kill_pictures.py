@@ -188,7 +188,7 @@ def blocks_for_faces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.embedded
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_ten_kills_on_the_embedded_broker_leave_the_pictures_of_a_straight_run(
     on_embedded: Servers, seed: int, report: Report
@@ -197,6 +197,7 @@ async def test_ten_kills_on_the_embedded_broker_leave_the_pictures_of_a_straight
 
 
 @pytest.mark.kafka
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_ten_kills_on_apache_kafka_leave_the_pictures_of_a_straight_run(
     on_kafka: Servers, seed: int, report: Report

@@ -73,7 +73,7 @@ class Collecting:
 
 
 @pytest.mark.embedded
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_ten_kills_while_connectors_run_lose_and_repeat_nothing(
     on_embedded: Servers, seed: int, report: Report

@@ -28,7 +28,7 @@ from schemas.pictures import ImageFound
 from tests.embedded.test_up import Up, alive
 from tests.pictures.hostile import encoded, photo
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.embedded, pytest.mark.soak, pytest.mark.timeout(600)]
 
 GONE, STAYS = "Q777001", "Q777002"
 NAME = "Eleonora Vanishing"
