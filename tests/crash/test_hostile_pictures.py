@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from schemas.catalogue import encode
 from schemas.ids import item_id
 from schemas.pictures import ImageFound
 from tests.bench.processes import resident_mb
-from tests.crash.crowd import START_MS, Feeder, Given
+from tests.crash.crowd import Feeder, Given
 from tests.crash.hostile_web import SECONDS, HostileWeb
 from tests.crash.judge import drained
 from tests.crash.servers import Servers
@@ -49,9 +50,10 @@ class Gauge:
 
 def _finds(urls: list[str]) -> list[Given]:
     given = []
+    now = int(time.time() * 1000)
     for n, url in enumerate(urls):
         found = ImageFound(celebrity_id=PERSON, source="hostile", url=url)
-        given.append(Given(ImageFound.topic, PERSON, encode(found), [], START_MS + n))
+        given.append(Given(ImageFound.topic, PERSON, encode(found), [], now + n))
     return given
 
 
