@@ -79,6 +79,11 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stamp_of(seconds: float) -> str:
+    """RFC 3339 in UTC, to the second, of seconds since 1970."""
+    return stamp(datetime.fromtimestamp(seconds, UTC))
+
+
 def moment(text: str) -> datetime:
     """The moment that RFC 3339 text names; without an offset it is UTC. Raises ValueError."""
     found = datetime.fromisoformat(text)

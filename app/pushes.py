@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
 from agents.errors import Unavailable
 from agents.intake import submission
 from agents.messages import rfc3339
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Outgoing, Sender
 from app.settings import Settings
 from app.storage.store import Store
 from schemas.base import Record
@@ -23,13 +22,6 @@ from schemas.envelope import Envelope, to_headers
 from schemas.ids import celebrity_id, derived_id
 
 log = logging.getLogger(__name__)
-
-
-class Sender(Protocol):
-    """The way into Kafka; returns when the brokers have everything."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records to wherever their keys belong."""
 
 
 def identity(pushed: PushFilm | PushCelebrity) -> str:

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from agents.due import due_dates, moment, run_id, stamp
+from agents.due import due_dates, moment, run_id, stamp, stamp_of
 from app.collecting.board import Board
-from app.collecting.runs import Carried, Carrier, Sink, command_of
+from app.collecting.runs import Carried, Carrier, command_of
 from app.connectors.config import ConnectorConfig
+from app.delivery.producer import Sender
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector
 
@@ -41,7 +42,7 @@ class Collector:
         self,
         connectors: Mapping[str, ConnectorConfig],
         board: Board,
-        sink: Sink,
+        sink: Sender,
         carrier: Carrier,
         now: Callable[[], float] = time.time,
         notify: Callable[[Carried | SlaMissed], Awaitable[None]] | None = None,
@@ -140,7 +141,7 @@ class Collector:
                 run_id=run.run_id,
                 connector=name,
                 logical_date=run.logical_date,
-                missed_at=_stamp(now),
+                missed_at=stamp_of(now),
                 attempt=run.attempt,
             )
             for run in state.queue
@@ -162,7 +163,8 @@ class Collector:
                 return
             if key in active or run.run_id in taken:
                 continue
-            whole = _together(run, [one for one in ready if (one.run_id, one.attempt) not in active])
+            free = [one for one in ready if (one.run_id, one.attempt) not in active and one.run_id not in taken]
+            whole = _together(run, free)
             taken |= set(whole.also)
             active[key] = Active(asyncio.create_task(self._carry_out(name, config, whole, state)), whole.also)
 
@@ -204,7 +206,3 @@ def _together(run: WaitingRun, ready: Sequence[WaitingRun]) -> WaitingRun:
     targets = {target.id: target for one in (run, *found) for target in one.targets}
     also = tuple(one.run_id for one in found)
     return msgspec.structs.replace(run, targets=tuple(targets.values()), also=also)
-
-
-def _stamp(seconds: float) -> str:
-    return stamp(datetime.fromtimestamp(seconds, UTC))

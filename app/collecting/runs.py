@@ -6,13 +6,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
-from agents.due import moment, stamp
+from agents.due import moment, stamp_of
 from agents.messages import rfc3339
 from app.collecting.ledger import EventStore
 from app.connectors.base import FilmTarget, PersonTarget, Request
@@ -21,7 +20,7 @@ from app.connectors.fetch import Fetcher
 from app.connectors.registry import make
 from app.connectors.runner import run_connector
 from app.connectors.store import Report
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Outgoing, Sender
 from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.entities import ScrapeState, WaitingRun
@@ -44,13 +43,6 @@ log = logging.getLogger(__name__)
 FIRST_RETRY: Final = 60.0
 LONGEST_RETRY: Final = 3600.0
 TOLD_FAULTS: Final = 20
-
-
-class Sink(Protocol):
-    """Where events go; returns when they are safe."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records to wherever their keys belong."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ def event_of(record: Record, event_id: str, now: float) -> Outgoing:
 class _TellingSink:
     """Puts what was kept meanwhile in front of the next records, when those before it are with the broker."""
 
-    def __init__(self, sink: Sink, checkpoint: Callable[[int, int], list[Outgoing]]) -> None:
+    def __init__(self, sink: Sender, checkpoint: Callable[[int, int], list[Outgoing]]) -> None:
         self._sink = sink
         self._checkpoint = checkpoint
         self._records = self._rejected = 0
@@ -102,7 +94,7 @@ class Carrier:
 
     def __init__(
         self,
-        sink: Sink,
+        sink: Sender,
         fetcher: Fetcher,
         data_dir: Path,
         everyone: Callable[[], Awaitable[tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]]],
@@ -124,7 +116,7 @@ class Carrier:
             connector=name,
             trigger=run.trigger,
             attempt=run.attempt,
-            started_at=run.started_at or _stamp(began),
+            started_at=run.started_at or stamp_of(began),
             logical_date=run.logical_date,
             targets=len(run.targets),
             also=run.also,
@@ -189,7 +181,7 @@ class Carrier:
             logical_date=run.logical_date,
             interval_start=run.interval_start,
             interval_end=run.interval_end,
-            not_before=_stamp(at),
+            not_before=stamp_of(at),
             targets=run.targets,
         )
 
@@ -266,7 +258,7 @@ def _finished(
         connector=name,
         status="success" if report.status == "running" else report.status,
         attempt=run.attempt,
-        finished_at=_stamp(now),
+        finished_at=stamp_of(now),
         # From its first beginning on, also where a crash came between.
         seconds=report.seconds if run.started_at is None else round(now - moment(run.started_at).timestamp(), 3),
         counts=totals(run, report),
@@ -279,7 +271,3 @@ def _finished(
         also=run.also,
         faults=tuple(report.faults[:TOLD_FAULTS]),
     )
-
-
-def _stamp(seconds: float) -> str:
-    return stamp(datetime.fromtimestamp(seconds, UTC))

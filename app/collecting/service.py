@@ -15,13 +15,14 @@ from agents.errors import Unavailable
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
 from app.collecting.notify import Notifier, Webhook
-from app.collecting.runs import Carrier, Sink, film_target, person_target
+from app.collecting.runs import Carrier, film_target, person_target
 from app.collecting.tracking import RunTracking
 from app.connectors.base import FilmTarget, PersonTarget
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
 from app.connectors.known import configured_films, configured_people
 from app.connectors.registry import KINDS, config_of
+from app.delivery.producer import Sender
 from app.delivery.table import PartitionRows
 from app.settings import ConfigError, Settings
 from app.storage.followed import followed
@@ -40,7 +41,7 @@ class CollectorService(Service):  # type: ignore[misc]
         self,
         settings: Settings,
         store: Store,
-        sink: Sink,
+        sink: Sender,
         owned: Callable[[], set[int]],
         rows: Callable[[int], PartitionRows],
         environ: Mapping[str, str] = os.environ,

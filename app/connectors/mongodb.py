@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from app.connectors.base import Checkpoint, Connector, ConnectorConfig, Cursor, Note, Request, Said
 from app.connectors.config import Variable
+from app.connectors.database_url import check_url
 from app.connectors.errors import MalformedError, RetryableError, SourceError
 from app.connectors.fields import Fields, Mapped, check_fields, ends_of
 from app.connectors.followed import Followed
@@ -16,7 +17,6 @@ from app.connectors.mongo_pages import Document, MongoPages, packed, unpacked, v
 from app.connectors.passed import basis_of
 from app.connectors.rows import RowReader
 from app.connectors.session import Session
-from app.connectors.sql_pages import has_password
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
@@ -47,10 +47,7 @@ class MongoConnector(Connector[Config]):
         super().__init__(config, session)
         check_fields("fields", config.fields, config.target)
         ends_of(config.scale)
-        if (config.url is None) == (config.url_env is None):
-            raise SourceError("url: give either `url`, or `url_env` with the name of the variable that holds it")
-        if config.url is not None and has_password(config.url):
-            raise SourceError("url: holds a password; put it into the environment and its variable's name in `url_env`")
+        check_url(config.url, config.url_env)
         if any(name.startswith("$") and name in ("$where", "$expr") for name in config.where):
             raise SourceError("where: $where and $expr run programs in the database: name fields instead")
         self._fields = config.fields.named()

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from agents.messages import rfc3339
 from app.connectors.base import Checkpoint, Connector, Note, Observed, Refused, Request, Said
 from app.connectors.errors import MalformedError, QuotaExhaustedError, RetryableError, SourceError
 from app.connectors.store import CursorStore, Report, State
 from app.delivery.guard import dead_letter
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import Raw
 from schemas.base import Rejected
 from schemas.catalogue import encode
 from schemas.envelope import Envelope, to_headers
 
-__all__ = ["ORIGIN", "CursorStore", "Report", "Sink", "State", "outgoing", "run_connector"]
+__all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "run_connector"]
 
 KEPT_FAULTS: Final = 100
 MOST_WAITING: Final = 2000
@@ -31,17 +31,10 @@ ORIGIN: Final = "connector."
 Advance = Callable[[int, int, int | None], None]
 
 
-class Sink(Protocol):
-    """Where events go; returns when they are safe."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records to wherever their keys belong."""
-
-
 async def run_connector(
     name: str,
     connector: Connector[Any],
-    sink: Sink,
+    sink: Sender,
     store: CursorStore,
     *,
     request: Request | None = None,
@@ -88,7 +81,7 @@ class _Run:
         self,
         name: str,
         connector: Connector[Any],
-        sink: Sink,
+        sink: Sender,
         store: CursorStore,
         state: State,
         report: Report,

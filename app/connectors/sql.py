@@ -10,13 +10,14 @@ from msgspec import Meta
 
 from app.connectors.base import Checkpoint, Connector, ConnectorConfig, Cursor, Note, Request, Said
 from app.connectors.config import Variable
+from app.connectors.database_url import check_url
 from app.connectors.errors import RetryableError, SourceError
 from app.connectors.fields import Fields, Mapped, check_fields, ends_of
 from app.connectors.followed import Followed
 from app.connectors.passed import basis_of
 from app.connectors.rows import RowReader
 from app.connectors.session import Session
-from app.connectors.sql_pages import Pages, has_password
+from app.connectors.sql_pages import Pages
 from app.connectors.sql_places import packed, unpacked
 
 Column = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -50,10 +51,7 @@ class SqlConnector(Connector[Config]):
         super().__init__(config, session)
         check_fields("columns", config.columns, config.target)
         ends_of(config.scale)
-        if (config.url is None) == (config.url_env is None):
-            raise SourceError("url: give either `url`, or `url_env` with the name of the variable that holds it")
-        if config.url is not None and has_password(config.url):
-            raise SourceError("url: holds a password; put it into the environment and its variable's name in `url_env`")
+        check_url(config.url, config.url_env)
         if (config.table is None) == (config.query is None):
             raise SourceError("table: give either `table` or `query`")
         if config.query is not None and not _READS.match(config.query):

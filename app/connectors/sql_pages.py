@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from app.connectors.errors import NotFoundError, SourceError
 from app.connectors.extras import extra
@@ -131,12 +130,3 @@ def _existing(url: Any) -> Any:
     if not Path(path).is_file():
         raise NotFoundError(f"{path}: not there; check `url`")
     return url.set(database=Path(path).absolute().as_uri(), query={**url.query, "mode": "ro", "uri": "true"})
-
-
-def has_password(url: str) -> bool:
-    """Whether a url carries a secret that belongs into the environment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return True
-    return bool(parts.password) or "password" in parts.query.lower()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -37,6 +37,13 @@ Row = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition that Kafka's default partitioner gives a key."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+class Sender(Protocol):
+    """Where events go; returns when they are safe."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records to wherever their keys belong."""
 
 
 class Producer:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import LogReader, Raw
 from app.delivery.reach import Asker
 from app.delivery.table import PartitionRows, Rows, Section
@@ -23,13 +23,6 @@ from schemas.base import Record, Rejected
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-
-
-class Sender(Protocol):
-    """Where events go; returns when they are safe."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records to wherever their keys belong."""
 
 
 class StageTable(Protocol):

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from app.delivery.guard import Reader
+from app.delivery.producer import Sender
 from app.delivery.raw import FILLER_HEADER, Raw
-from app.delivery.stage_worker import Sender, StageTable, StageWorker
+from app.delivery.stage_worker import StageTable, StageWorker
 from app.learning.lessons import Lessons, ModelSpec
 from app.topology import Kind, Stage, Topology
 

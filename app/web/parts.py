@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from faust.types import TP
 
-from app.delivery.producer import Outgoing
+from app.delivery.producer import Sender
 from app.delivery.table import PartitionRows
 from app.learning.lessons import Lessons, ModelSpec
 from app.settings import Settings
 from app.topology import Topology
-
-
-class Sender(Protocol):
-    """The way into Kafka."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records to wherever their keys belong; returns when the brokers have them."""
 
 
 class Table(Protocol):

@@ -239,6 +239,25 @@ async def test_registrations_that_wait_are_carried_out_together_and_later_ones_b
     assert world.state("once").queue == []
 
 
+async def test_a_request_that_one_run_carries_out_is_not_taken_into_another():
+    world = World(once={"max_active_runs": 2})
+    worker = world.worker("a", 0, 1, 2, 3)
+    world.hold.clear()
+    for numbers in ((1, 2), (3, 4)):
+        requests = [
+            ScrapeRequested(
+                run_id=f"r{n}", connector="once", trigger="registration", targets=(Target(id=f"tt{n:07d}"),)
+            )
+            for n in numbers
+        ]
+        await world.log.send([command_of(request, world.now) for request in requests])
+        await world.runner.settle()
+        await world.pass_time(1, worker)
+    assert [(run.run_id, run.also) for _, _, run in world.carried] == [("r1", ("r2",)), ("r3", ("r4",))]
+    world.hold.set()
+    await world.pass_time(1, worker)
+
+
 async def test_a_promise_that_is_missed_is_told_once():
     world = World(hourly=HOURLY | {"sla": 600.0})
     worker = world.worker("a", 0, 1, 2, 3)
