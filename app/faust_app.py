@@ -21,6 +21,10 @@ ANY_PORT: Final = 1
 class Lifecycle(Protocol):
     """What surrounds Faust's own services."""
 
+    @property
+    def pressed(self) -> bool:
+        """Whether a learner is behind."""
+
     async def prepare(self) -> None:
         """Make the way ready; nothing has been read yet."""
 
@@ -54,6 +58,10 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     """Seconds between two looks at `patient_topics`."""
     patient_topics: frozenset[str] = frozenset()
     """What only patient stages read."""
+
+    def pressed(self) -> bool:
+        """Whether a learner is behind; then what only patient stages read can wait longer."""
+        return self.worker.pressed
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -60,9 +60,9 @@ class MemoryTable:
         self.spec = spec
         self.stored: dict[int, dict[bytes, bytes]] = {}
 
-    def rows(self, partition: int) -> PartitionRows:
-        """A fresh view of one partition."""
-        return PartitionRows(self.stored.setdefault(partition, {}))
+    def rows(self, partition: int, uncommitted: Sequence[Rows] = ()) -> PartitionRows:
+        """A fresh view of one partition, over rows that will be in the table soon."""
+        return PartitionRows(self.stored.setdefault(partition, {}), uncommitted)
 
     async def write(self, partition: int, rows: Rows) -> None:
         """Keep the rows of one partition."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 
+from app.delivery.commit import GroupCommit
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
@@ -91,19 +92,28 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
     delivery = settings.delivery
     waiting = (delivery.patience, 0) if stage.patient else (delivery.linger, BUSY_BATCH)
 
+    async def failed(error: Exception) -> None:
+        # Raising would only restart the agent; what reaches this point means that going on loses events.
+        log.error("%s: this worker stops", stage.name, exc_info=error)
+        await app.crash(error)
+
+    committing = GroupCommit(worker.commit, failed)
+
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):
             try:
-                for start in range(0, len(batch.records), stage.batch):
-                    await worker.process(batch.records[start : start + stage.batch])
+                if stage.kind is Kind.DECIDE:
+                    made = await worker.work(batch.records, committing.uncommitted)
+                    batch.handed_on = True
+                    await committing.put(made, batch.settle)
+                else:
+                    for start in range(0, len(batch.records), stage.batch):
+                        await worker.process(batch.records[start : start + stage.batch])
+                    batch.done = True
             except Abandoned:
                 log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.records))
             except Exception as error:
-                # Raising here would only restart the agent; what reaches this point means that going on loses events.
-                log.exception("%s: this worker stops", stage.name)
-                await app.crash(error)
-            else:
-                batch.done = True
+                await failed(error)
 
     run.__name__ = run.__qualname__ = stage.name
     run.__doc__ = getattr(stage.run, "__doc__", None) or getattr(getattr(stage.run, "func", None), "__doc__", None)

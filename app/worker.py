@@ -188,6 +188,12 @@ class Worker:
         return {tp.partition for tp in self.app.consumer.assignment() if tp.topic == topic}
 
     @property
+    def pressed(self) -> bool:
+        """Whether a learner owned here is more than a batch behind."""
+        batch = self.settings.learning.batch
+        return any((learner.lag or 0) > batch for learner in self.learners.values())
+
+    @property
     def gate_open(self) -> bool:
         """Whether source events are being read."""
         return bool(self.prepared and getattr(self.app.consumer, "gate_open", False))

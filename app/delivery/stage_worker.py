@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
+from app.delivery.commit import Made
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import LogReader, Raw
@@ -28,8 +29,8 @@ BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 class StageTable(Protocol):
     """A table as the runner uses it."""
 
-    def rows(self, partition: int) -> PartitionRows:
-        """A fresh view of one partition."""
+    def rows(self, partition: int, uncommitted: Sequence[Rows] = ()) -> PartitionRows:
+        """A fresh view of one partition, over rows that will be in the table soon."""
 
     async def write(self, partition: int, rows: Rows) -> None:
         """Make the rows of one partition durable."""
@@ -74,24 +75,29 @@ class StageWorker:
 
     async def process(self, batch: Sequence[Raw]) -> None:
         """Apply a batch; when this returns, every effect of it is durable."""
+        await self.commit(await self.work(batch))
+
+    async def work(self, batch: Sequence[Raw], uncommitted: Callable[[int], Sequence[Rows]] = lambda _: ()) -> Made:
+        """What a batch makes, over what earlier ones made that is not in the table yet."""
         started = time.perf_counter()
         partitions = {raw.partition for raw in batch}
-        rows = {partition: self._table.rows(partition) for partition in partitions}
+        rows = {partition: self._table.rows(partition, uncommitted(partition)) for partition in partitions}
         todo = await self._contiguous(batch, rows)
         if not todo:
-            return
+            return Made()
         work = [raw for raw in todo if not raw.is_filler]
-        if self.stage.kind is Kind.KEEP:
-            out = await self._keep(work)
-        else:
-            out = await self._decide(work, rows)
-        if out:
-            await self._sender.send(out)
+        out = await self._keep(work) if self.stage.kind is Kind.KEEP else await self._decide(work, rows)
         for partition, last in {raw.partition: raw for raw in todo}.items():
             rows[partition].set_mark(last.topic, last.offset)
-        await asyncio.gather(*(self._table.write(partition, view.batch) for partition, view in rows.items()))
-        metrics.EVENTS.labels(self.stage.name).inc(len(todo))
         metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
+        return Made(out, {partition: view.batch for partition, view in rows.items()}, len(todo))
+
+    async def commit(self, made: Made) -> None:
+        """Make durable what was made: events first, so that the marks never say more than is true."""
+        if made.out:
+            await self._sender.send(made.out)
+        await asyncio.gather(*(self._table.write(partition, rows) for partition, rows in made.rows.items()))
+        metrics.EVENTS.labels(self.stage.name).inc(made.events)
 
     async def _contiguous(self, batch: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Raw]:
         """The batch without what was applied before, and with what delivery left out."""

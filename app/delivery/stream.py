@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from faust.streams import Stream
 
@@ -15,14 +16,18 @@ BUSY_BATCH = 8
 
 
 class Batch:
-    """Stretches of one stream in the order of their delivery; `done` is set once every effect of them is durable."""
+    """Stretches of one stream in the order of their delivery, to be settled when their effects are durable.
 
-    __slots__ = ("done", "records", "stretches")
+    `done` is set by whoever has seen to that before the next batch; `handed_on` by whoever calls `settle` later.
+    """
 
-    def __init__(self, stretches: list[Stretch]) -> None:
-        self.stretches = stretches
+    __slots__ = ("done", "handed_on", "records", "settle")
+
+    def __init__(self, stretches: list[Stretch], settle: Callable[[list[Stretch], bool], None]) -> None:
         self.records: list[Raw] = [record for stretch in stretches for record in stretch.records]
+        self.settle = partial(settle, stretches)
         self.done = False
+        self.handed_on = False
 
 
 class BatchStream(Stream):  # type: ignore[misc]
@@ -34,21 +39,23 @@ class BatchStream(Stream):  # type: ignore[misc]
         Traffic is dense where the last batch had at least `busy_from` events; with 0 every batch is waited for. A
         stretch stays in one piece, so a single one may be larger.
 
-        A batch that is left with `done` set is acknowledged. One that is left without is forgotten unacknowledged,
-        which is right only while stopping or losing the partition: the events are read again by the next owner.
+        A batch that is left with `done` set is acknowledged, one that was handed on when its `settle` is called. One
+        that is left with neither is forgotten unacknowledged, which is right only while stopping or losing the
+        partition: the events are read again by the next owner.
         """
         self._finalized = True
         started = await self.maybe_start()
         last = 0
         try:
             while not self.should_stop:
-                batch = Batch(await self._gather(size, linger if last >= busy_from else 0.0))
+                batch = Batch(await self._gather(size, linger if last >= busy_from else 0.0), self._settle)
                 last = len(batch.records)
                 if last:
                     try:
                         yield batch
                     finally:
-                        self._settle(batch)
+                        if not batch.handed_on:
+                            batch.settle(batch.done)
         except StopAsyncIteration:
             return
         finally:
@@ -85,7 +92,7 @@ class BatchStream(Stream):  # type: ignore[misc]
                 return found
             stretch = queue.get_nowait()
 
-    def _settle(self, batch: Batch) -> None:
-        for stretch in batch.stretches:
-            self.app.consumer.finish(stretch, batch.done)
-        self.events_total += len(batch.records)
+    def _settle(self, stretches: list[Stretch], done: bool) -> None:
+        for stretch in stretches:
+            self.app.consumer.finish(stretch, done)
+            self.events_total += len(stretch.records)

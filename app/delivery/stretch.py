@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from faust.transport.drivers import aiokafka as driver
@@ -18,6 +18,32 @@ MOST_WAITING: Final = 4_000
 FEW_WAITING: Final = 1_500
 MOST_FETCHED: Final = 2_000
 """Records that are taken from the consumer at once."""
+PRESSED_PATIENCE: Final = 2.0
+"""Seconds between two looks at what only patient stages read while others are behind."""
+
+
+class Looks:
+    """When to look at topics that only patient stages read: rarely, more rarely while the worker is behind.
+
+    Each request to a broker costs both sides about as much as many records, and what patient stages write is what
+    nobody waits for: under a full queue predictions come first, and the documents that show them follow.
+    """
+
+    def __init__(self, patience: float, pressed: Callable[[], bool]) -> None:
+        self.patience = patience
+        self.pressed = pressed
+        self._last = -PRESSED_PATIENCE
+        self._was_full = False
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next look is due; at most 0 where it is due now."""
+        if self.pressed():
+            return self._last + max(self.patience, PRESSED_PATIENCE) - now
+        return 0.0 if self._was_full else self._last + self.patience - now
+
+    def looked(self, now: float, count: int) -> None:
+        """A look brought this many records; a full one has left something behind."""
+        self._last, self._was_full = now, count >= MOST_FETCHED
 
 
 class Stretch:
@@ -46,9 +72,6 @@ class Stretch:
 class StretchDelivery(driver.Consumer):  # type: ignore[misc]
     """Puts what was fetched into the queues of the stages, and commits what all of them have done, in order.
 
-    Topics that only patient stages read are looked at once in a while: each request to a broker costs both sides about
-    as much as many records.
-
     Stock Faust makes a message, an event and an acknowledgement of each record, which costs as much as a model that
     learns from it. Changelog records still go that way: recovery needs them one by one.
 
@@ -63,17 +86,20 @@ class StretchDelivery(driver.Consumer):  # type: ignore[misc]
         self._waiting: dict[TP, int] = defaultdict(int)
         self._reached: dict[TP, int] = {}
         # Only a whole worker has stages that wait.
-        self._patience: float = getattr(self.app, "patience", 0.0)
         self._patient_topics: frozenset[str] = getattr(self.app, "patient_topics", frozenset())
-        self._next_look = 0.0
+        self._looks = Looks(getattr(self.app, "patience", 0.0), self._pressed)
+
+    def _pressed(self) -> bool:
+        """Whether events wait that others wait for: here, or at a learner."""
+        if getattr(self.app, "pressed", bool)():
+            return True
+        return any(n >= FEW_WAITING for tp, n in self._waiting.items() if tp.topic not in self._patient_topics)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        wait = self._next_look - time.monotonic()
+        wait = self._looks.wait(time.monotonic())
         if active_partitions is None or wait <= 0.0:
             fetched = await super()._getmany(active_partitions, timeout)
-            # A fetch that is full has left something behind.
-            if sum(map(len, fetched.values())) < MOST_FETCHED:
-                self._next_look = time.monotonic() + self._patience
+            self._looks.looked(time.monotonic(), sum(map(len, fetched.values())))
         else:
             prompt = {tp for tp in active_partitions if tp.topic not in self._patient_topics}
             fetched = await super()._getmany(prompt, min(timeout, wait))

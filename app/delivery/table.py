@@ -7,7 +7,7 @@ table, so that state and mark reach the changelog in one record batch: both are 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from heapq import merge
 from itertools import takewhile
 from typing import Any, Final, Generic, TypeVar
@@ -34,16 +34,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PartitionRows:
-    """The rows of one partition of a table, with what the batch and the event in hand have written so far."""
+    """The rows of one partition of a table, with what the batch and the event in hand have written so far.
 
-    def __init__(self, database: Any) -> None:
+    `uncommitted` is what earlier batches wrote that is not in the table yet, newest first.
+    """
+
+    def __init__(self, database: Any, uncommitted: Sequence[Rows] = ()) -> None:
         self._database = database
+        self._uncommitted = uncommitted
         self.batch: Rows = {}
         self._event: Rows = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The stored JSON of a key as the current event sees it."""
-        for rows in (self._event, self.batch):
+        for rows in (self._event, self.batch, *self._uncommitted):
             if key in rows:
                 return rows[key]
         value: bytes | None = self._database.get(key)
@@ -51,7 +55,8 @@ class PartitionRows:
 
     def under(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The rows whose keys begin with `prefix` as the current event sees them, in order of their keys."""
-        written = {k: v for rows in (self.batch, self._event) for k, v in rows.items() if k.startswith(prefix)}
+        layers = (*reversed(self._uncommitted), self.batch, self._event)
+        written = {k: v for rows in layers for k, v in rows.items() if k.startswith(prefix)}
         stored = (row for row in self._stored(prefix) if row[0] not in written)
         # In one order wherever a row lies, so that a repeated event meets the rows as it did the first time.
         for key, value in merge(stored, sorted(written.items())):
@@ -78,8 +83,10 @@ class PartitionRows:
         self._event = {}
 
     def mark(self, topic: str) -> int | None:
-        """The last offset of the source topic's partition whose effects are in this table."""
-        value = self._database.get(f"{MARK_PREFIX}{topic}".encode())
+        """The last offset of the source topic's partition whose effects are in this table, or soon will be."""
+        key = f"{MARK_PREFIX}{topic}".encode()
+        newest = next((rows[key] for rows in self._uncommitted if key in rows), None)
+        value = self._database.get(key) if newest is None else newest
         return None if value is None else int(value)
 
     def set_mark(self, topic: str, offset: int) -> None:
@@ -151,9 +158,9 @@ class BatchTable(WholeRecovery):
         """The RocksDB database of a partition that this worker owns."""
         return self.data._db_for_partition(partition)
 
-    def rows(self, partition: int) -> PartitionRows:
-        """A fresh view of one partition for one batch."""
-        return PartitionRows(self.database(partition))
+    def rows(self, partition: int, uncommitted: Sequence[Rows] = ()) -> PartitionRows:
+        """A fresh view of one partition for one batch, over rows that will be in the table soon."""
+        return PartitionRows(self.database(partition), uncommitted)
 
     async def write(self, producer: Producer, partition: int, rows: Rows) -> None:
         """Put `rows` on the changelog, wait for the brokers, then into RocksDB in one write with the offset."""

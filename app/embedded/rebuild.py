@@ -43,6 +43,8 @@ class PartReport(msgspec.Struct, frozen=True):
 class _NoLifecycle:
     """Faust is only here for the places and forms of its tables; it is never started."""
 
+    pressed = False
+
     async def prepare(self) -> None:
         """Never called."""
 

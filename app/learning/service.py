@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,8 +16,9 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from mode import Service
 
 from agents.errors import MustStopError, Unavailable
+from app.delivery.commit import GroupCommit, Made
 from app.delivery.guard import Reader
-from app.delivery.producer import Outgoing, Producer
+from app.delivery.producer import Producer
 from app.delivery.raw import of_aiokafka
 from app.learning.lessons import Lessons, ModelSpec
 from app.learning.snapshots import SnapshotKeeper
@@ -74,7 +76,7 @@ class LearnerService(Service):  # type: ignore[misc]
         self._snapshot_wanted = False
         self._forgotten_up_to = 0
         self._on_forgotten = on_forgotten
-        self._sending: asyncio.Task[None] | None = None
+        self._said = GroupCommit(self._send, crash, most_queued=2 * batch)
 
     async def on_stop(self) -> None:
         """Let the batch in hand end and a snapshot be made; the tasks of a stopped service are cancelled at once."""
@@ -89,7 +91,7 @@ class LearnerService(Service):  # type: ignore[misc]
         """Another worker will own the model; returns when no batch is in hand and none on its way."""
         self._own.clear()
         await self._idle.wait()
-        await self._settle()
+        await self._said.settled()
 
     def want_snapshot(self) -> None:
         """Put a snapshot away after the batch in hand."""
@@ -144,13 +146,13 @@ class LearnerService(Service):  # type: ignore[misc]
             self.lessons = None
             return
         try:
-            while self.serving:
+            while self.serving and not self._said.broken:
                 await self._step(consumer, target, lessons)
             # A stopping owner leaves a snapshot, so that the next one has nothing to learn again.
             self._snapshot_wanted = True
             await self._maybe_snapshot(lessons)
         finally:
-            await self._settle()
+            await self._said.settled()
             await consumer.stop()
             self.lessons = None
 
@@ -224,34 +226,29 @@ class LearnerService(Service):  # type: ignore[misc]
                 out = lessons.apply([of_aiokafka(record) for record in records])
                 self._unsaved += len(records)
                 # The next batch is learnt while this one is on its way, but sent after it.
-                await self._sent()
-                self._sending = asyncio.create_task(self._send(out, lessons.applied, started))
+                await self._said.put(Made(out, events=len(records)), partial(self._tell, lessons.applied, started))
             await self._maybe_snapshot(lessons)
             await self._maybe_erase(lessons)
         finally:
             self._idle.set()
 
-    async def _send(self, out: list[Outgoing], applied: int, started: float) -> None:
-        await self._producer.send(out)
-        self._told = applied
-        metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
+    async def _send(self, made: Made) -> None:
+        await self._producer.send(made.out)
 
-    async def _settle(self) -> None:
-        """Return when nothing is on its way any more, whatever came of it."""
-        if self._sending is not None:
-            await asyncio.wait([self._sending])
-
-    async def _sent(self) -> None:
-        """Return when everything that was said is on the brokers."""
-        if self._sending is not None:
-            await self._sending
+    def _tell(self, applied: int, started: float, done: bool) -> None:
+        if done:
+            self._told = applied
+            metrics.STAGE_SECONDS.labels(self.spec.stage).observe(time.perf_counter() - started)
 
     async def _maybe_snapshot(self, lessons: Lessons) -> None:
         due = self._clock() >= self._retry_at and self._keeper.due(self._unsaved, self._clock() - self._saved_at)
         if not self._unsaved or not (due or self._snapshot_wanted):
             return
         self._snapshot_wanted = False
-        await self._sent()
+        await self._said.settled()
+        if self._told != lessons.applied:
+            # What was said of the last lessons is lost, and this worker stops.
+            return
         try:
             await self._keeper.put(self.spec.name, self.spec.reads.topic, lessons.learner, lessons.applied)
         except Unavailable as error:

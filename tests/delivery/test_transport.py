@@ -263,17 +263,41 @@ async def test_a_partition_of_which_much_waits_is_not_fetched_until_little_does(
 async def test_what_only_patient_stages_read_is_looked_at_once_in_a_while(consumer: Any, driver: Driver) -> None:
     other = TP("reviews", 0)
     driver.assigned, driver.committed = {SOURCE, other}, {SOURCE: 7, other: 7}
-    consumer._patience, consumer._patient_topics = 3600.0, frozenset({SOURCE.topic})
+    consumer._looks.patience, consumer._patient_topics = 3600.0, frozenset({SOURCE.topic})
     await open_gate(consumer)
     for _ in range(3):
         await consumer._getmany({SOURCE, other}, timeout=0.1)
     assert driver.asked == [{SOURCE, other}, {other}, {other}]
-    # A full fetch has left something behind, so that the next look is due at once.
-    consumer._next_look = 0.0
-    driver.records = {SOURCE: fetched(*range(stretch.MOST_FETCHED))}
-    for _ in range(2):
-        await consumer._getmany({SOURCE, other}, timeout=0.1)
-    assert driver.asked[3:] == [{SOURCE, other}, {SOURCE, other}]
+
+
+def test_the_next_look_is_due_at_once_after_a_full_one_and_late_while_others_wait() -> None:
+    pressed = False
+    looks = stretch.Looks(0.2, lambda: pressed)
+    assert looks.wait(100.0) <= 0
+    for count, wait in ((0, 0.2), (stretch.MOST_FETCHED - 1, 0.2), (stretch.MOST_FETCHED, 0.0)):
+        looks.looked(100.0, count)
+        pressed = False
+        assert looks.wait(100.0) == pytest.approx(wait)
+        pressed = True
+        assert looks.wait(100.5) == pytest.approx(stretch.PRESSED_PATIENCE - 0.5)
+        assert looks.wait(100.0 + stretch.PRESSED_PATIENCE) <= 0
+
+
+async def test_what_only_patient_stages_read_waits_longer_while_what_others_wait_for_is_behind(
+    consumer: Any, driver: Driver, offline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretch, "FEW_WAITING", 2)
+    [queue] = subscribe(offline)
+    await open_gate(consumer)
+    assert not consumer._pressed()
+    await bring(consumer, driver, 0, 1)
+    assert consumer._pressed()
+    taken = queue.get_nowait()
+    consumer.begin(taken)
+    consumer.finish(taken, done=True)
+    assert not consumer._pressed()
+    monkeypatch.setattr(offline, "pressed", lambda: True, raising=False)
+    assert consumer._pressed()
 
 
 class Assigned:

@@ -181,19 +181,19 @@ async def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await found.service.stop()
 
 
-async def test_the_next_batch_is_learnt_while_one_is_on_its_way_but_sent_after_it(school: School) -> None:
-    await school.begin(3 * BATCH)
-    await school.learnt(2 * BATCH)
-    await a_while()
-    assert len(school.post.begun) == 1
-    assert school.service.lessons is not None
-    assert school.service.lessons.applied == 2 * BATCH - 1, "no more than one batch ahead"
-    school.post.deliver()
+async def test_the_next_batches_are_learnt_while_one_is_on_its_way_and_sent_together_after_it(school: School) -> None:
+    await school.begin(5 * BATCH)
     await school.learnt(3 * BATCH)
     await a_while()
-    assert len(school.post.begun) == 2
+    assert [len(said) for said in school.post.begun] == [BATCH]
+    assert school.service.lessons is not None
+    assert school.service.lessons.applied == 3 * BATCH - 1, "no more than two batches ahead"
+    school.post.deliver()
+    await school.learnt(5 * BATCH)
+    await a_while()
+    assert [len(said) for said in school.post.begun] == [BATCH, 2 * BATCH]
     school.post.deliver(2)
-    said, _ = straight(3 * BATCH)
+    said, _ = straight(5 * BATCH)
     await until(lambda: len(school.post.arrived) == len(said))
     assert school.post.arrived == said
 
@@ -269,7 +269,7 @@ async def test_a_failed_send_stops_the_worker_and_leaves_no_snapshot(school: Sch
         given_up = asyncio.create_task(school.service.release())
     error = RuntimeError("the brokers refuse it")
     school.post.lose(error)
-    await until(lambda: school.crashes)
+    await until(lambda: school.crashes and school.service.lessons is None)
     assert school.crashes == [error]
     assert (school.service.lessons, school.service.applied) == (None, None)
     if given_up is not None:
