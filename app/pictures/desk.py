@@ -8,9 +8,10 @@ from typing import Final
 from agents.ports import Examination, Fetched, NotFetched
 from app.pictures.decode import Limits
 from app.pictures.download import Downloaded, Downloader, FailedError, RefusedError
-from app.pictures.files import PictureFiles
+from app.pictures.files import EXTENSIONS, PictureFiles
 from app.pictures.jobs import Cleaned, Measured, Refused, clean, take
 from app.pictures.sandbox import Failed, Sandbox
+from app.pictures.syncing import Syncer
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class PictureDesk:
         self._limits = limits
         self._faces = faces
         self._nsfw = nsfw
+        self._syncer = Syncer()
 
     async def fetch(self, url: str) -> Fetched | NotFetched:
         """Download, check, hash and put away. Raises Unavailable where the disk does not take it."""
@@ -55,6 +57,7 @@ class PictureDesk:
         measured = await self._sandbox.run(take, *where, self._limits)
         if not isinstance(measured, Measured):
             return NotFetched(verdict="rejected", reason=_reason(measured), image_id=downloaded.sha256)
+        await self._sync(self._files.relative("original", downloaded.sha256, EXTENSIONS[measured.format]))
         return Fetched(
             image_id=downloaded.sha256,
             width=measured.width,
@@ -76,6 +79,7 @@ class PictureDesk:
         answer = await self._sandbox.run(clean, str(path), str(root), self._limits, self._faces, self._nsfw)
         if not isinstance(answer, Cleaned):
             return Examination(refused=_reason(answer))
+        await self._sync(answer.path)
         return Examination(
             sha256=answer.sha256,
             path=answer.path,
@@ -85,6 +89,10 @@ class PictureDesk:
             face_model=answer.face_model,
             unsafe=answer.unsafe,
         )
+
+    async def _sync(self, relative: str) -> None:
+        """What an event is about to speak of must be there after a power cut."""
+        await self._syncer.sync(self._files.path(relative))
 
 
 def _reason(answer: Refused | Failed | object) -> str:

@@ -64,9 +64,9 @@ class PictureFiles:
             self._lock = None
 
     def put_bytes(self, area: Area, data: bytes, extension: str, name: str | None = None) -> str:
-        """Write a file that lasts, named by its SHA-256 or by `name`; its path below the root.
+        """Write a file, named by its SHA-256 or by `name`; its path below the root.
 
-        What is there already is left as it is. A thumbnail may be lost in a power cut: it can be made again.
+        What is there already is left as it is. It lasts through a power cut once it is synced (`app.pictures.syncing`).
         """
         relative = self.relative(area, name or hashlib.sha256(data).hexdigest(), extension)
         target = self.root / relative
@@ -76,7 +76,7 @@ class PictureFiles:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
-            self._put_away(temporary, target, lasting=area != "thumbnail")
+            _put_away(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         return relative
@@ -88,7 +88,7 @@ class PictureFiles:
         if _holds(target, temporary.stat().st_size):
             temporary.unlink()
         else:
-            self._put_away(temporary, target)
+            _put_away(temporary, target)
         return relative
 
     def relative(self, area: Area, sha256: str, extension: str) -> str:
@@ -128,19 +128,10 @@ class PictureFiles:
             for path in sorted(shard.iterdir()):
                 yield path.stem, path.relative_to(self.root).as_posix()
 
-    def _put_away(self, temporary: Path, target: Path, *, lasting: bool = True) -> None:
-        if lasting:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        try:
-            target.parent.mkdir()
-        except FileExistsError:
-            pass
-        else:
-            sync_folder(target.parent.parent)
-        temporary.replace(target)
-        if lasting:
-            sync_folder(target.parent)
+
+def _put_away(temporary: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    temporary.replace(target)
 
 
 def _holds(path: Path, size: int) -> bool:

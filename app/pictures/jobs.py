@@ -19,7 +19,7 @@ from app.pictures.hashing import Measured, measure_bytes
 from app.pictures.sandbox_child import Unusable
 from schemas.pictures import Face
 
-__all__ = ["Cleaned", "Looked", "Measured", "Refused", "clean", "look", "measure", "take"]
+__all__ = ["Cleaned", "Looked", "Measured", "Refused", "Shrunk", "clean", "look", "measure", "shrink", "take"]
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
@@ -38,6 +38,12 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True, tag="cleaned"):
     faces: tuple[Face, ...] = ()
     face_model: str | None = None
     unsafe: float | None = None
+
+
+class Shrunk(msgspec.Struct, frozen=True, kw_only=True, tag="shrunk"):
+    """A thumbnail is put away; `path` is below the root."""
+
+    path: str
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked"):
@@ -76,7 +82,7 @@ def take(path: str, root: str, sha256: str, limits: Limits) -> Measured | Refuse
 
 
 def clean(path: str, root: str, limits: Limits, faces: str | None = None, nsfw: str | None = None) -> Cleaned | Refused:
-    """Put a disarmed copy and a thumbnail of a file away below `root`, and say who may be on it.
+    """Put a disarmed copy of a file away below `root`, and say who may be on it.
 
     `faces` and `nsfw` name what makes a FaceEngine and a Safety, as "module:function".
     """
@@ -87,7 +93,6 @@ def clean(path: str, root: str, limits: Limits, faces: str | None = None, nsfw: 
     files = _files(root)
     kept = files.put_bytes("clean", disarm.jpeg(picture), _EXTENSION)
     sha256 = Path(kept).stem
-    files.put_bytes("thumbnail", disarm.thumbnail(picture), _EXTENSION, name=sha256)
     found, model = _faces(faces, picture)
     width, height = picture.size
     return Cleaned(
@@ -99,6 +104,21 @@ def clean(path: str, root: str, limits: Limits, faces: str | None = None, nsfw: 
         face_model=model,
         unsafe=None if nsfw is None else float(_made(nsfw).score(np.asarray(picture))),
     )
+
+
+def shrink(path: str, root: str, sha256: str, limits: Limits) -> Shrunk | Refused:
+    """Put a thumbnail of a disarmed copy away below `root`, named as the copy is."""
+    try:
+        picture = disarm.pixels(read_bytes(Path(path), limits), limits)
+    except BadPicture as bad:
+        return Refused(reason=bad.reason)
+    files = _files(root)
+    kept = files.put_bytes("thumbnail", disarm.thumbnail(picture), _EXTENSION, name=sha256)
+    if not Path(path).exists():
+        # Erased meanwhile, and perhaps just before this was written.
+        files.remove("thumbnail", sha256)
+        return Refused(reason=Reason.GONE)
+    return Shrunk(path=kept)
 
 
 def look(data: bytes, limits: Limits, faces: str) -> Looked | Refused:

@@ -16,6 +16,7 @@ from app.pictures.decode import Limits
 from app.pictures.desk import PictureDesk
 from app.pictures.download import Downloader
 from app.pictures.files import Area, PictureFiles
+from app.pictures.jobs import Shrunk, shrink
 from app.pictures.sandbox import Sandbox
 from app.settings import Settings
 
@@ -57,6 +58,21 @@ class PictureService(Service):  # type: ignore[misc]
 
     def _temporary(self) -> Path:
         return self.files.incoming / f"{uuid.uuid4().hex}.part"
+
+    async def thumbnail(self, sha256: str) -> Path | None:
+        """The small copy of a disarmed picture, made when it is first asked for; None where it cannot be.
+
+        Raises Unavailable where the disk does not take it.
+        """
+        made = await asyncio.to_thread(self.files.find, "thumbnail", sha256)
+        if made is None:
+            clean = await asyncio.to_thread(self.files.find, "clean", sha256)
+            if clean is None:
+                return None
+            where = str(self.files.path(clean)), str(self.files.root), sha256
+            said = await self.sandbox.run(shrink, *where, self.limits)
+            made = said.path if isinstance(said, Shrunk) else None
+        return None if made is None else self.files.path(made)
 
     async def erase(self, files: Sequence[tuple[str, str]]) -> None:
         """Remove files by area and SHA-256. Raises Unavailable where the disk does not let them go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -48,6 +49,13 @@ class Ages(Protocol):
     newest_at: dict[str, float]
 
 
+class Thumbnails(Protocol):
+    """`app.pictures.service.PictureService` as the web uses it."""
+
+    async def thumbnail(self, sha256: str) -> Path | None:
+        """The small copy of a disarmed picture. Raises Unavailable."""
+
+
 class WorkerParts(Protocol):
     """The parts of `app.worker.Worker` that the web reads."""
 
@@ -64,6 +72,10 @@ class WorkerParts(Protocol):
     @property
     def producer(self) -> Sender:
         """The way into Kafka."""
+
+    @property
+    def pictures(self) -> Thumbnails:
+        """Where small copies of pictures come from."""
 
     @property
     def keeper(self) -> Ages:

@@ -231,7 +231,7 @@ def _show(bench: Bench, speeds: Sequence[float], size: int, report: Report) -> N
         f"fetched and hashed with {LATENCY} ms of latency: {spread(speeds, '.1f')} times one at a time; "
         f"at least {FASTER:.0f}: {verdict(speed, FASTER, at_least=True)}",
         "CPU-s: of the worker and the processes that decode for it, without broker, database and hosts",
-        "event to event: ImageFound to ImageKept with every guarantee on, files synced, disarmed, with thumbnails",
+        "event to event: ImageFound to ImageKept with every guarantee on, files synced, disarmed",
         *([] if IMG2DATASET in bench.found else ["img2dataset: not installed (BENCH_PEERS names a folder with it)"]),
     ]
     report.show(table)

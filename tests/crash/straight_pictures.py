@@ -89,7 +89,8 @@ def files_named(images: Iterable[Mapping[str, Any]]) -> set[str]:
         if item["claim"]:
             named.add(_path("original", item["claim"]["image_id"]))
         if item["clean"]:
-            named |= {_path("clean", item["clean"]), _path("thumbnail", item["clean"])}
+            # Nobody asked for thumbnails, so there are none.
+            named.add(_path("clean", item["clean"]))
     return named
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.pictures.decode import Limits, Reason
 from app.pictures.files import PictureFiles
-from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure
+from app.pictures.jobs import Cleaned, Measured, Refused, Shrunk, clean, measure, shrink
 from app.pictures.sandbox import MEMORY, Failed, Sandbox
 from tests.pictures.hostile import PAYLOAD, Hostile, cases, encoded, good, photo
 
@@ -67,7 +67,9 @@ async def test_nothing_of_a_payload_is_in_what_is_kept(pool: Sandbox, tmp_path: 
     assert len(kept) >= len([case for case in cases() if case.reason is None])
     files = PictureFiles(root)
     for answer in kept:
-        for path in (files.path(answer.path), files.path(f"thumbnail/{answer.sha256[:2]}/{answer.sha256}.jpg")):
+        shrunk = await pool.run(shrink, str(files.path(answer.path)), str(root), answer.sha256, LIMITS)
+        assert isinstance(shrunk, Shrunk)
+        for path in (files.path(answer.path), files.path(shrunk.path)):
             data = path.read_bytes()
             assert data.startswith(b"\xff\xd8\xff")
             assert PAYLOAD not in data

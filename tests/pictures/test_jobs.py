@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.pictures import disarm
 from app.pictures.decode import Limits, Reason
 from app.pictures.files import PictureFiles
-from app.pictures.jobs import Cleaned, Measured, Refused, clean, measure, take
+from app.pictures.jobs import Cleaned, Measured, Refused, Shrunk, clean, measure, shrink, take
 from app.pictures.sandbox_child import Unusable
 from tests.pictures import stand_in_models
 from tests.pictures.hostile import encoded, good, photo
@@ -51,16 +52,36 @@ def test_what_is_refused_is_not_put_away(tmp_path: Path) -> None:
     assert list(PictureFiles(tmp_path / "images").list("original")) == []
 
 
-def test_a_cleaned_picture_lies_where_the_answer_says_with_its_thumbnail(path: str, tmp_path: Path) -> None:
-    answer = clean(path, str(tmp_path / "images"), LIMITS)
+def test_a_cleaned_picture_and_its_thumbnail_lie_where_the_answers_say(path: str, tmp_path: Path) -> None:
+    root = str(tmp_path / "images")
+    answer = clean(path, root, LIMITS)
     assert isinstance(answer, Cleaned)
     files = PictureFiles(tmp_path / "images")
     with Image.open(files.path(answer.path)) as kept:
         assert kept.size == (answer.width, answer.height) == (320, 240)
-    thumbnail = files.find("thumbnail", answer.sha256)
-    assert thumbnail is not None
-    with Image.open(files.path(thumbnail)) as small:
+    shrunk = shrink(str(files.path(answer.path)), root, answer.sha256, LIMITS)
+    assert isinstance(shrunk, Shrunk)
+    assert files.find("thumbnail", answer.sha256) == shrunk.path
+    with Image.open(files.path(shrunk.path)) as small:
         assert small.size == (256, 192)
+
+
+def test_a_picture_that_is_erased_while_its_thumbnail_is_made_leaves_none(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path / "images")
+    answer = clean(path, root, LIMITS)
+    assert isinstance(answer, Cleaned)
+    files = PictureFiles(tmp_path / "images")
+    small = disarm.thumbnail
+
+    def erase_meanwhile(picture: Image.Image) -> bytes:
+        files.remove("clean", answer.sha256)
+        return small(picture)
+
+    monkeypatch.setattr(disarm, "thumbnail", erase_meanwhile)
+    assert shrink(str(files.path(answer.path)), root, answer.sha256, LIMITS) == Refused(reason=Reason.GONE)
+    assert list(files.list("thumbnail")) == []
 
 
 def test_without_models_nothing_is_said_of_faces_or_safety(path: str, tmp_path: Path) -> None:

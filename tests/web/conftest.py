@@ -58,6 +58,7 @@ async def start() -> AsyncIterator[Start]:
     for running in started:
         await running.client.close()
         await running.service.stop()
+        await running.worker.pictures.sandbox.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from app.delivery.producer import Outgoing, partition_of
 from app.delivery.table import PartitionRows
 from app.delivery.topics import partitions
 from app.faust_app import ANY_PORT
+from app.pictures.service import PictureService
 from app.settings import Settings, Storage, Web
 from app.storage.memory import MemoryStore
 from app.topology import film_topology
@@ -144,6 +145,7 @@ class FakeWorker:
         self.topology = film_topology()
         self.tables = {name: DictTable() for name in self.topology.tables}
         self.app = FakeFaust(self.tables)
+        self.pictures = PictureService(self.settings)
         spec = SimpleNamespace(name="future-rating", stage="learn-ratings", reads=RatingCleaned)
         self.learners = {"future-rating": FakeLearner(spec)}
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from yarl import URL
 
+from agents.errors import Unavailable
+from app.pictures.disarm import THUMBNAIL_SIDE
 from app.web.people_shapes import Left
 from schemas.ids import item_id
 from tests.storage.picture_events import KEANU, TILDA, accepted, forgotten, item, kept, person, sha, url
@@ -140,12 +144,36 @@ async def test_a_cleaned_picture_is_served_by_both_its_names_and_never_as_fetche
         assert await response.read() == picture(0, 40)
 
 
-async def test_a_lost_thumbnail_is_stood_in_for_by_the_picture(stocked: Running, tmp_path: Path) -> None:
+async def test_a_thumbnail_is_made_when_it_is_first_asked_for(stocked: Running, tmp_path: Path) -> None:
+    clean = sha(0, "cleaned")
+    path = tmp_path / "thumbnail" / clean[:2] / f"{clean}.jpg"
+    path.unlink()
+    async with stocked.get(f"/images/{clean}/thumbnail") as response:
+        made = await response.read()
+        assert "immutable" in response.headers["Cache-Control"]
+    assert made == path.read_bytes()
+    with Image.open(io.BytesIO(made)) as small:
+        assert max(small.size) == THUMBNAIL_SIDE
+
+
+async def test_a_thumbnail_that_cannot_be_made_is_stood_in_for_by_the_picture(stocked: Running, tmp_path: Path) -> None:
     clean = sha(0, "cleaned")
     (tmp_path / "thumbnail" / clean[:2] / f"{clean}.jpg").unlink()
+    await stocked.worker.pictures.sandbox.close()
+    stocked.worker.pictures.sandbox = BrokenSandbox()  # type: ignore[assignment]
     async with stocked.get(f"/images/{clean}/thumbnail") as response:
         assert (response.status, await response.read()) == (200, picture(0, 400))
         assert "immutable" not in response.headers["Cache-Control"]
+
+
+class BrokenSandbox:
+    """One for which no process can be started."""
+
+    async def run(self, *_: object) -> None:
+        raise Unavailable("no process can be started")
+
+    async def close(self) -> None:
+        """There is none."""
 
 
 @pytest.mark.parametrize(
