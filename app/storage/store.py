@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.storage.collecting import DocumentCollecting, RunQueries
-from app.storage.documents import INDEXES, PROJECTIONS, Documents
+from app.storage.documents import INDEXES, PROJECTIONS, SPARSE, Documents
+from app.storage.expiry import Expiry
 from app.storage.picture_queries import PictureQueries
 from app.storage.pictures import DocumentPictures
 from app.storage.pointers import SnapshotPointers
@@ -23,11 +24,14 @@ class Store:
         self.collecting = DocumentCollecting(documents)
         self.runs = RunQueries(documents)
         self.pointers = SnapshotPointers(documents)
+        self.expiry = Expiry(documents)
 
     async def ensure_indexes(self) -> None:
         """Make the indexes that are missing."""
         for name, keys in INDEXES.items():
             await self.documents[name].index(keys)
+        for name, keys in SPARSE.items():
+            await self.documents[name].index(keys, sparse=True)
 
     async def ping(self) -> None:
         """Return if the database answers."""
