@@ -48,9 +48,8 @@ async def clean_rating(
     known = facts.get(rating.film_id)
     news = known if known is not None and known.digest != tally.facts_sent else None
     # The larger count wins, so that repeating an old rating after a crash never takes the tally back.
-    counted = max(tally.counted, row.ordinal)
-    told = news if may_train(rating.terms) else None
-    tallies[rating.film_id] = FilmTally(counted=counted, facts_sent=told.digest if told else tally.facts_sent)
+    sent = news.digest if news and may_train(rating.terms) else tally.facts_sent
+    tallies[rating.film_id] = FilmTally(counted=max(tally.counted, row.ordinal), facts_sent=sent)
     if row.ordinal <= 1 and row.replaces is None:
         yield SubmitFilm(film_id=rating.film_id)
     yield RatingCleaned(
