@@ -13,11 +13,13 @@ from agents.errors import Unavailable
 from agents.messages import rfc3339
 from app.delivery.producer import Outgoing, Sender
 from app.observe import metrics
+from app.storage.documents import IMAGES
 from app.storage.expiry import Expiry
+from app.storage.picture_expiry import Erase, PictureExpiry
+from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.envelope import Envelope, to_headers
 from schemas.ids import derived_id
-from schemas.mentions import ResolveMention
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,9 @@ class ExpiryService(Service):  # type: ignore[misc]
     def __init__(
         self,
         expiry: Expiry,
+        pictures: PictureExpiry,
         sink: Sender,
+        erase: Erase,
         every: float,
         owner: Callable[[], bool],
         now: Callable[[], float] = time.time,
@@ -38,7 +42,9 @@ class ExpiryService(Service):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self._expiry = expiry
+        self._pictures = pictures
         self._sink = sink
+        self._erase = erase
         self._every = every
         self._owner = owner
         self._now = now
@@ -60,7 +66,9 @@ class ExpiryService(Service):  # type: ignore[misc]
 
     async def sweep(self) -> dict[str, int]:
         """Remove what is over by the clock; how many documents, by collection. Raises Unavailable."""
-        gone = await self._expiry.sweep(rfc3339(int(self._now() * 1000)), self._tell)
+        at = rfc3339(int(self._now() * 1000))
+        gone = await self._expiry.sweep(at, self._tell)
+        gone[IMAGES] = await self._pictures.sweep(at, self._tell, self._erase)
         for name, count in gone.items():
             metrics.EXPIRED.labels(name).inc(count)
         if any(gone.values()):
@@ -68,10 +76,11 @@ class ExpiryService(Service):  # type: ignore[misc]
             log.info("removed, since their sources do not let them be stored any longer: %s", told)
         return gone
 
-    async def _tell(self, words: Sequence[ResolveMention]) -> None:
+    async def _tell(self, words: Sequence[Record]) -> None:
         await self._sink.send([self._outgoing(word) for word in words])
 
-    def _outgoing(self, word: ResolveMention) -> Outgoing:
-        event_id = derived_id(f"{word.mention_id}|{word.expired}", "expired")
-        headers = to_headers(ResolveMention, Envelope(event_id, event_id, time=rfc3339(int(self._now() * 1000))))
-        return Outgoing(word.topic, word.key.encode(), encode(word), headers)
+    def _outgoing(self, word: Record) -> Outgoing:
+        value = encode(word)
+        event_id = derived_id(value.decode(), "expired")
+        headers = to_headers(type(word), Envelope(event_id, event_id, time=rfc3339(int(self._now() * 1000))))
+        return Outgoing(word.topic, word.key.encode(), value, headers)

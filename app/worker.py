@@ -69,7 +69,12 @@ class Worker:
         self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
         self.erasing = follow_erasures(self)
         self.expiring = ExpiryService(
-            self.store.expiry, self.producer, settings.storage.sweep_every, lambda: self.gate_open and self._leads()
+            self.store.expiry,
+            self.store.picture_expiry,
+            self.producer,
+            self.pictures.erase,
+            settings.storage.sweep_every,
+            lambda: self.gate_open and self._leads(),
         )
         self.prepared = False
         self._stopping = asyncio.Event()

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LIMITED: Final = frozenset(
     {"ratings", "reviews", "facts", "film-mentions", "training-ratings", "training-reviews", "dead-letters"}
 )
-"""Archived topics whose records may have a limit. Pictures go with their person, or by a ruling."""
+"""Archived topics whose limited records hold content. Those of pictures hold none: it lies in files."""
 BOOK: Final = "limits.json"
 NEVER: Final = "~"
 """Later than any date."""

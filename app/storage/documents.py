@@ -70,7 +70,7 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
 """None is unique but `_id`: every identity that must not stand twice is the `_id` itself."""
 
 SPARSE: Final[dict[str, tuple[Sort, ...]]] = dict.fromkeys(
-    (RATINGS, REVISIONS, REVIEWS, MENTIONS), ([("expires_at", 1)],)
+    (RATINGS, REVISIONS, REVIEWS, MENTIONS, IMAGES), ([("expires_at", 1)],)
 )
 """Indexes that documents which may be stored for ever are not paid for in."""
 

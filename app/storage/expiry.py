@@ -21,6 +21,7 @@ from app.storage.documents import (
     Documents,
     joined,
 )
+from schemas.base import Record
 from schemas.mentions import ResolveMention
 from schemas.terms import SourceTerms
 
@@ -28,7 +29,7 @@ AT_ONCE: Final = 500
 FOLLOWERS: Final = {RATINGS: PREDICTIONS, REVISIONS: PREDICTIONS, REVIEWS: SENTIMENTS}
 """What is limited, and what was said because of it."""
 
-Tell = Callable[[Sequence[ResolveMention]], Awaitable[None]]
+Tell = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 def limits(terms: SourceTerms | None) -> Document:

@@ -62,7 +62,8 @@ def found_of(found: ImageFound, item: str, at: int) -> Document:
     """What a source says of an address."""
     told = _with({"at": at, "source": found.source}, found, "width", "height", "context_url", "licence")
     told |= limits(found.terms)
-    return {"item_id": item, "celebrity_id": found.celebrity_id, "url": found.url, "found": told}
+    ends = {} if found.terms is None else {"expires_at": found.terms.expires_at}
+    return {"item_id": item, "celebrity_id": found.celebrity_id, "url": found.url, "found": told, **ends}
 
 
 def fetch_of(refused: ImageRejected, at: int) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.storage.collecting import DocumentCollecting, RunQueries
 from app.storage.documents import INDEXES, PROJECTIONS, SPARSE, Documents
 from app.storage.expiry import Expiry
+from app.storage.picture_expiry import PictureExpiry
 from app.storage.picture_queries import PictureQueries
 from app.storage.pictures import DocumentPictures
 from app.storage.pointers import SnapshotPointers
@@ -25,6 +26,7 @@ class Store:
         self.runs = RunQueries(documents)
         self.pointers = SnapshotPointers(documents)
         self.expiry = Expiry(documents)
+        self.picture_expiry = PictureExpiry(documents)
 
     async def ensure_indexes(self) -> None:
         """Make the indexes that are missing."""

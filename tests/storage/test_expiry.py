@@ -15,6 +15,7 @@ from app.expiring import ExpiryService
 from app.storage.documents import MENTIONS, PREDICTIONS, RATINGS, REVIEWS, REVISIONS, SENTIMENTS
 from app.storage.expiry import AT_ONCE, Expiry
 from app.storage.memory import MemoryDocuments
+from app.storage.picture_expiry import PictureExpiry
 from app.storage.store import Store
 from schemas.catalogue import decode
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
@@ -148,6 +149,11 @@ async def test_a_document_that_was_renewed_since_it_was_found_is_not_removed(sto
     assert sorted(each["_id"] for each in await things.find({})) == ["b", "c"]
 
 
+async def erase_nothing(files: Sequence[tuple[str, str]]) -> None:
+    """No pictures, no files."""
+    assert not files
+
+
 class Broker:
     """Takes what is sent."""
 
@@ -177,7 +183,9 @@ class Fails:
 async def test_the_service_keeps_to_its_clock_and_tells_the_tables_under_ids_that_a_repeat_makes_again() -> None:
     documents, broker = MemoryDocuments(), Broker()
     now = [START / 1000]
-    service = ExpiryService(Expiry(documents), broker, 3600.0, lambda: True, now=lambda: now[0])
+    service = ExpiryService(
+        Expiry(documents), PictureExpiry(documents), broker, erase_nothing, 3600.0, lambda: True, now=lambda: now[0]
+    )
     await documents[MENTIONS].add([{"_id": "m1", "expires_at": at(1)}])
     assert not any((await service.sweep()).values())
     now[0] += DAY / 1000
@@ -196,7 +204,10 @@ async def test_the_service_sweeps_where_it_leads_and_outlives_what_goes_wrong(mo
     monkeypatch.setattr("app.expiring.LOOK_SECONDS", 0.001)
     leads = [False]
     expiry: Any = Fails(Unavailable("away"), ValueError("a mistake"))
-    service = ExpiryService(expiry, Broker(), 3600.0, lambda: leads[0], now=lambda: START / 1000)
+    pictures = PictureExpiry(MemoryDocuments())
+    service = ExpiryService(
+        expiry, pictures, Broker(), erase_nothing, 3600.0, lambda: leads[0], now=lambda: START / 1000
+    )
     async with service:
         await asyncio.sleep(0.05)
         assert expiry.swept == []

@@ -21,6 +21,7 @@ from models.face_learner import FaceState
 from models.rating_learner import RatingState
 from models.review_learner import ReviewState
 from schemas.commands import PushFilm
+from schemas.ids import item_id
 from schemas.mentions import FilmMentioned
 from schemas.pictures import ImageFound
 from schemas.terms import SourceTerms
@@ -86,7 +87,10 @@ async def counts(story: Story, *collections: str) -> list[int]:
 
 
 async def sweep(story: Story) -> None:
-    service = ExpiryService(story.store.expiry, story.log, 1.0, lambda: True, now=lambda: story.now / 1000)
+    expiry, pictures = story.store.expiry, story.store.picture_expiry
+    service = ExpiryService(
+        expiry, pictures, story.log, story.pictures.erase, 1.0, lambda: True, now=lambda: story.now / 1000
+    )
     await service.sweep()
     await story.runner.settle()
 
@@ -196,6 +200,43 @@ async def test_pictures_of_a_source_that_forbids_training_are_kept_and_named_but
     assert (after.recogniser, after.faces) == (before.recogniser, before.faces)
     page = await story.store.people.images("Q1", None, 100, None)
     assert sorted({item.attribution or "" for item in page.items}) == ["", SENTENCE]
+
+
+async def test_a_picture_goes_with_its_files_when_its_source_stops_showing_it(story: Story) -> None:
+    async def find(*numbers: int) -> None:
+        ends = SourceTerms(expires_at=rfc3339(story.now + 2 * DAY))
+        for n in numbers:
+            story.runner.push(ImageFound(celebrity_id="Q1", source="tmdb", url=f"photo:{n}/of:Q1", terms=ends))
+        await story.runner.settle()
+
+    await find(0, 1, 2)
+    await story.find("Q1", "photo:3/of:Q1", "missing")
+    story.now += DAY
+    await find(1, 2)
+    await sweep(story)
+    assert story.pictures.erased == []
+    story.now += DAY
+    await sweep(story)
+    verdicts = await story.verdicts("Q1")
+    assert [verdicts[f"photo:{n}/of:Q1"] for n in range(4)] == ["rejected", "kept", "kept", "kept"]
+    assert [area for area, _ in story.pictures.erased] == ["clean", "original", "thumbnail"]
+    assert {face.item_id for face in _faces(story).faces} == {item_id("Q1", f"photo:{n}/of:Q1") for n in (1, 2, 3)}
+    page = await story.store.people.images("Q1", "rejected", 10, None)
+    assert "its source lets it be stored until" in (page.items[0].reason or "")
+    story.pictures.erased.clear()
+    await sweep(story)
+    assert story.pictures.erased == []
+    assert values(story, "dead-letters") == []
+
+
+async def test_an_address_that_was_never_fetched_is_let_go_without_a_ruling(story: Story) -> None:
+    ends = SourceTerms(expires_at=rfc3339(story.now + DAY))
+    story.runner.push(ImageFound(celebrity_id="Q1", source="tmdb", url="missing", terms=ends))
+    await story.runner.settle()
+    story.now += DAY
+    await sweep(story)
+    assert values(story, "dead-letters") == []
+    assert story.pictures.erased == []
 
 
 def _faces(story: Story) -> FaceState:
