@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from app.cli.checks import SECONDS, Check
+from app.embedded.addresses import running
 from app.settings import Settings
 
 DAY_MS: Final = 86_400_000
@@ -18,7 +19,8 @@ async def check_terms(settings: Settings) -> Check:
         return Check("terms", True, "no connector limits how long its data may be stored")
     days = min(limits.values())
     told = ", ".join(f"{name} {each} days" for name, each in limits.items())
-    if settings.broker.embedded:
+    here = running(settings.data_dir)
+    if settings.broker.embedded or (here is not None and here.broker == settings.broker.url):
         return Check("terms", True, f"{told}: documents and archive hourly, the embedded broker at its next start")
     try:
         kept = await asyncio.wait_for(retention(settings), 2 * SECONDS)

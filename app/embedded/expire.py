@@ -44,6 +44,21 @@ class _Said(msgspec.Struct, frozen=True):
 _said: Final = msgspec.json.Decoder(_Said).decode
 
 
+class Book(msgspec.Struct, frozen=True):
+    """The first limit in each topic, and how many records became fillers so far."""
+
+    first: dict[str, str] = {}
+    erased: int = 0
+
+
+def read_limits(directory: Path) -> Book:
+    """What is noted in an archive; nothing where nothing has a limit."""
+    try:
+        return msgspec.json.decode((directory / BOOK).read_bytes(), type=Book)
+    except FileNotFoundError:
+        return Book()
+
+
 class Place(NamedTuple):
     """A segment that nobody appends to."""
 
@@ -62,10 +77,8 @@ class Limits:
         self._directory = directory
         self._lock = threading.Lock()
         self._looked_through: dict[str, str] = {}
-        try:
-            self._first = msgspec.json.decode((directory / BOOK).read_bytes(), type=dict[str, str])
-        except FileNotFoundError:
-            self._first = {}
+        known = read_limits(directory)
+        self._first, self._erased = dict(known.first), known.erased
 
     def note(self, topic: str, records: Iterable[ArchivedRecord]) -> None:
         """Write down the first limit of records before they are archived: what a kill leaves is at worst too early."""
@@ -109,6 +122,7 @@ class Limits:
             self._looked_through = {topic: end for topic, end in first.items() if end != NEVER}
             self._first = self._merged()
             self._looked_through = {}
+            self._erased += count
             self._save()
         if count:
             log.info("archive: %d records that their sources do not let be stored any longer are erased", count)
@@ -120,7 +134,7 @@ class Limits:
 
     def _save(self) -> None:
         # A kill in the middle of it must not hide what was not looked through.
-        write_atomically(self._directory / BOOK, msgspec.json.encode(self._merged()))
+        write_atomically(self._directory / BOOK, msgspec.json.encode(Book(self._merged(), self._erased)))
 
 
 def ends_at(record: ArchivedRecord) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sqlite3
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from app.embedded.ports import PortBook
 from app.embedded.putting_back import Documents
 from app.embedded.remake import Remake
 from app.embedded.restore import create_empty
+from app.embedded.scrub import scrub
 from app.embedded.segment import ArchivedRecord
 from app.embedded.servers import start_server
 from app.embedded.survey import verify
@@ -108,6 +111,29 @@ def test_what_states_no_limit_has_none(value: bytes | None) -> None:
 
 def test_a_text_that_speaks_of_limits_is_not_taken_for_one() -> None:
     assert ends_at(review(0, None, '"terms":{"expires_at":"2000-01-01T00:00:00Z"}')) is None
+
+
+def test_the_database_is_scrubbed_once_after_something_expired(tmp_path: Path) -> None:
+    directory = archive_dir(tmp_path)
+    directory.mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mongo").mkdir()
+    path = tmp_path / "mongo" / "documents.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA secure_delete = OFF")
+        database.execute("CREATE TABLE texts (text TEXT)")
+        database.executemany("INSERT INTO texts VALUES (?)", [(f"Gone text {n}. " * 50,) for n in range(50)])
+        database.commit()
+        database.execute("DELETE FROM texts")
+        database.commit()
+    limits = Limits(directory)
+    archive(directory, limits, "reviews", review(0, 1))
+    assert not scrub(tmp_path)
+    assert b"Gone text" in path.read_bytes()
+    pass_over(limits, 1)
+    assert scrub(tmp_path)
+    assert b"Gone text" not in path.read_bytes()
+    assert not scrub(tmp_path)
 
 
 def test_nothing_is_read_before_something_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
