@@ -167,7 +167,7 @@ class Worker:
     async def _ensure_indexes(self) -> None:
         while True:
             try:
-                return await self.store.ensure_indexes()
+                return await self.store.ensure_indexes(sparse=not self.settings.broker.embedded)
             except Unavailable as error:
                 log.warning("waiting for MongoDB: %s", error)
                 await asyncio.sleep(2.0)

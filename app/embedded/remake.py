@@ -107,7 +107,7 @@ class Remake:
         store = MongoStore(self._settings.mongo)
         try:
             await forget_derived(self._settings.data_dir, store, self._documents)
-            await store.ensure_indexes()
+            await store.ensure_indexes(sparse=False)
         finally:
             store.close()
 
