@@ -17,6 +17,7 @@ from app.storage.expiry import AT_ONCE, Expiry
 from app.storage.memory import MemoryDocuments
 from app.storage.picture_expiry import PictureExpiry
 from app.storage.store import Store
+from schemas.base import Record
 from schemas.catalogue import decode
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.terms import SourceTerms
@@ -118,6 +119,16 @@ async def test_a_resolved_mention_goes_as_well(store: Store) -> None:
     await store.collecting.put_unresolved([unresolved("m1", limited(1))])
     await store.collecting.put_matched([message(MentionMatched(mention_id="m1", film_id=FILM, how="hand"))])
     assert (await sweep(store, 1))[0] == {MENTIONS: 1}
+
+
+async def test_a_mention_that_is_renewed_in_the_middle_of_a_sweep_stays(store: Store) -> None:
+    await store.collecting.put_unresolved([unresolved("m1", limited(1)), unresolved("m2", limited(1), 1)])
+
+    async def tell(words: Sequence[Record]) -> None:
+        await store.collecting.put_unresolved([unresolved("m1", limited(9), 2)])
+
+    await store.expiry.sweep(at(2), tell)
+    assert (await left(store))[MENTIONS] == ["m1"]
 
 
 async def test_a_mention_stays_where_its_table_could_not_be_told(store: Store) -> None:
