@@ -190,6 +190,7 @@ def _answer(item: ClaimedItem) -> Record:
             ruled=bool(item.reason),
             context_url=fetched.context_url,
             licence=fetched.licence,
+            terms=fetched.terms,
         )
     if item.verdict == "withdrawn" and item.distance is None:
         return ImageWithdrawn(**_common(item), image_id=fetched.image_id, reason=item.reason)

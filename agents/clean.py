@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import Final
 
 from agents.messages import Message
+from agents.terms import renews, until
 from schemas.base import BEST_SCORE, Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import FilmFacts, FilmTally, SeenRating
 from schemas.events import RatingCleaned, RatingObserved
 from schemas.ids import FILM_ID_FORMS, is_film_id
+from schemas.terms import may_train
 
 BEST_KNOWN: Final = 1e9
 
@@ -25,7 +27,9 @@ async def clean_rating(
     """RatingCleaned for what is new or changed, nothing for a repeat; SubmitFilm with a film's first rating.
 
     Safe to repeat: the row of a record names the offset that it came from, so that a redelivered rating makes the
-    same event again while a true duplicate (same source, record id and content, other offset) makes none.
+    same event again while a true duplicate (same source, record id and content, other offset) makes none, unless it
+    lets the record be stored for longer. What its source keeps from training is passed on, but not counted among the
+    film's ratings, and leaves the film's facts to the next one that is.
     Raises Rejected for a malformed film id or a value outside its scale.
     """
     rating = message.data
@@ -44,8 +48,8 @@ async def clean_rating(
     known = facts.get(rating.film_id)
     news = known if known is not None and known.digest != tally.facts_sent else None
     # The larger count wins, so that repeating an old rating after a crash never takes the tally back.
-    counted = max(tally.counted, row.ordinal)
-    tallies[rating.film_id] = FilmTally(counted=counted, facts_sent=news.digest if news else tally.facts_sent)
+    sent = news.digest if news and may_train(rating.terms) else tally.facts_sent
+    tallies[rating.film_id] = FilmTally(counted=max(tally.counted, row.ordinal), facts_sent=sent)
     if row.ordinal <= 1 and row.replaces is None:
         yield SubmitFilm(film_id=rating.film_id)
     yield RatingCleaned(
@@ -65,6 +69,8 @@ async def clean_rating(
         url=rating.url,
         votes=rating.votes,
         facts=news.facts if news else None,
+        terms=rating.terms,
+        joins=row.joins,
     )
 
 
@@ -88,11 +94,25 @@ def _row(message: Message[RatingObserved], score: float, before: SeenRating | No
     """What to remember of this record now; None for a duplicate."""
     if before is not None and before.offset == message.offset:
         return before
-    votes = message.data.votes
+    votes, terms = message.data.votes, message.data.terms
+    approval, taught = message.data.kind == "approval", may_train(terms)
     if before is None:
-        ordinal = counted + 1 if message.data.kind != "approval" else counted
-        return SeenRating(offset=message.offset, score=score, votes=votes, ordinal=ordinal)
-    same = before.score == score and before.votes == votes
-    if same or message.offset < before.offset:
+        ordinal = counted if approval else counted + 1 if taught else 0
+        return SeenRating(offset=message.offset, score=score, votes=votes, ordinal=ordinal, expires_at=until(terms))
+    if message.offset < before.offset:
         return None
-    return SeenRating(offset=message.offset, score=score, votes=votes, ordinal=before.ordinal, replaces=before.score)
+    joins = taught and not approval and not before.ordinal
+    same = before.score == score and before.votes == votes
+    if same and not joins and not renews(before.expires_at, terms, message.timestamp):
+        return None
+    # A version that is kept from training ends what was counted: a later one that is not is counted anew.
+    ordinal = counted + 1 if joins else before.ordinal if taught or approval or same else 0
+    return SeenRating(
+        offset=message.offset,
+        score=score,
+        votes=votes,
+        ordinal=ordinal,
+        replaces=before.score,
+        expires_at=until(terms),
+        joins=joins,
+    )

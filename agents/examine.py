@@ -39,4 +39,5 @@ async def examine_picture(
         faces=answer.faces,
         face_model=answer.face_model,
         unsafe=answer.unsafe,
+        terms=accepted.terms,
     )

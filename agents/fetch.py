@@ -87,4 +87,5 @@ def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str) ->
         fetched_at=received_at,
         context_url=found.context_url,
         licence=found.licence,
+        terms=found.terms,
     )

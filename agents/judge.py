@@ -12,6 +12,7 @@ from schemas.base import Record
 from schemas.entities import JudgedItem, PersonFaces
 from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
 from schemas.pictures import ImageDiscarded, ImageExamined, ImageKept, ImageWithdrawn, PersonForgotten
+from schemas.terms import may_train
 
 
 async def judge(
@@ -21,6 +22,8 @@ async def judge(
 ) -> AsyncIterator[Record]:
     """ImageKept or ImageDiscarded of the picture and of all whose verdict it changes, FaceConfirmed and FaceWithdrawn.
 
+    A picture that its source keeps from training counts for the person's own face here, by which pictures are judged
+    and which goes nowhere else; the face model is told not to learn it.
     Safe to repeat: a decision that is not later than the item's last makes nothing. What changes because of another
     picture is told under that one's `order`.
     """
@@ -133,6 +136,7 @@ def _confirmed(picture: ImageExamined, row: JudgedItem) -> FaceConfirmed | None:
         embedding=embedding,
         face_model=picture.face_model,
         order=row.said,
+        train=may_train(picture.terms),
     )
 
 

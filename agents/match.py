@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from agents.claims import Rows
 from agents.messages import Message
+from agents.terms import until
 from models.scores_in_text import score_in
 from models.titles import Known, TitleIndex
 from schemas.base import Record, Rejected
@@ -95,6 +96,9 @@ async def match_mention(
             for record in _matched(data, aliases, titles, mentions):
                 yield record
         case ResolveMention():
+            if data.expired is not None:
+                _drop(data.mention_id, data.expired, mentions)
+                return
             for record in _resolved(data, mentions):
                 yield record
 
@@ -203,6 +207,7 @@ def _unresolved(mention: FilmMentioned, reason: str, offers: list[tuple[Known, f
         url=mention.url,
         excerpt=mention.text[:EXCERPT] if mention.text else None,
         candidates=tuple(Candidate(film.film_id, film.title, film.year, score) for film, score in offers),
+        terms=mention.terms,
     )
 
 
@@ -218,6 +223,19 @@ def _resolved(word: ResolveMention, mentions: MutableMapping[str, OpenMention]) 
         yield from _told(known.mention, word.film_id)
 
 
+def _drop(mention_id: str, expired: str, mentions: MutableMapping[str, OpenMention]) -> None:
+    """Forget what a mention said, unless it may be stored for longer by now; of which film it is stays known."""
+    known = mentions.get(mention_id)
+    ends = None if known is None else until(known.mention.terms)
+    if known is None or ends is None or ends > expired:
+        return
+    if not known.closed:
+        del mentions[mention_id]
+        return
+    empty = FilmMentioned(mention_id=mention_id, source=known.mention.source, source_record_id="?")
+    mentions[mention_id] = OpenMention(mention=empty, closed=True, matched=known.matched)
+
+
 def _told(mention: FilmMentioned, film_id: str) -> Iterator[Record]:
     """What the mention says of the film, as if its source had known the id."""
     value, best, worst = mention.value, mention.best, mention.worst
@@ -231,6 +249,7 @@ def _told(mention: FilmMentioned, film_id: str) -> Iterator[Record]:
         "author": mention.author,
         "observed_at": mention.observed_at,
         "url": mention.url,
+        "terms": mention.terms,
     }
     if mention.text:
         rating = {"rating": value, "best": best, "worst": worst}

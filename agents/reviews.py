@@ -8,11 +8,13 @@ from typing import Final
 
 from agents.clean import score_of
 from agents.messages import Message
+from agents.terms import renews, until
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import SeenReview
 from schemas.events import ReviewCleaned, ReviewObserved
 from schemas.ids import FILM_ID_FORMS, is_film_id
+from schemas.terms import may_train
 
 POSITIVE_FROM: Final = 6.0
 NEGATIVE_BELOW: Final = 5.0
@@ -24,7 +26,9 @@ async def clean_review(
 ) -> AsyncIterator[Record]:
     """ReviewCleaned for what is new or changed, nothing for a repeat; SubmitFilm so that the film is known.
 
-    Raises Rejected for a malformed film id, an empty text or a rating outside its scale.
+    A repeat that lets the review be stored for longer, or lets models learn what they could not, is told; a text that
+    they were given before comes without a label then. Raises Rejected for a malformed film id, an empty text or a
+    rating outside its scale.
     """
     review = message.data
     if not is_film_id(review.film_id):
@@ -35,14 +39,10 @@ async def clean_review(
     score = None if review.rating is None else score_of(review.rating, review.best, review.worst)
     key = f"{review.film_id}|{review.source}|{review.source_record_id}"
     digest = hashlib.blake2b(f"{text}|{score!r}".encode(), digest_size=8).hexdigest()
-    before = seen.get(key)
-    if (
-        before is not None
-        and before.offset != message.offset
-        and (before.digest == digest or message.offset < before.offset)
-    ):
+    row = _row(message, digest, seen.get(key))
+    if row is None:
         return
-    seen[key] = SeenReview(offset=message.offset, digest=digest)
+    seen[key] = row
     yield SubmitFilm(film_id=review.film_id)
     yield ReviewCleaned(
         film_id=review.film_id,
@@ -54,11 +54,32 @@ async def clean_review(
         cause_id=message.envelope.id,
         received_at=message.received_at,
         score=score,
-        positive=_label(score),
+        positive=None if row.renewed else _label(score),
         lang=review.lang,
         author=review.author,
         observed_at=review.observed_at,
         url=review.url,
+        terms=review.terms,
+    )
+
+
+def _row(message: Message[ReviewObserved], digest: str, before: SeenReview | None) -> SeenReview | None:
+    """What to remember of this record now; None for a duplicate."""
+    if before is not None and before.offset == message.offset:
+        return before
+    terms = message.data.terms
+    learnt, expires_at = may_train(terms), until(terms)
+    if before is None or (before.digest != digest and message.offset > before.offset):
+        return SeenReview(offset=message.offset, digest=digest, expires_at=expires_at, learnt=learnt)
+    news = (learnt and not before.learnt) or renews(before.expires_at, terms, message.timestamp)
+    if message.offset < before.offset or not news:
+        return None
+    return SeenReview(
+        offset=message.offset,
+        digest=digest,
+        expires_at=expires_at,
+        learnt=learnt or before.learnt,
+        renewed=before.learnt or not learnt,
     )
 
 

@@ -77,6 +77,9 @@ class Storage(Section, frozen=True):
     snapshots: Annotated[
         str, Meta(description="model snapshots, shared by all workers; empty means DATA/snapshots")
     ] = ""
+    sweep_every: Annotated[
+        float, Meta(gt=0, description="seconds between two removals of what sources do not let be stored any longer")
+    ] = 3600.0
 
 
 class Topics(Section, frozen=True):

@@ -15,6 +15,7 @@ from app.delivery.producer import Producer
 from app.delivery.topics import declare, partitions, wait_for_kafka
 from app.delivery.transport import assert_supported
 from app.erasing import follow_erasures
+from app.expiring import ExpiryService
 from app.faust_app import MarqueeApp, make_faust_app
 from app.learning.lessons import ModelSpec
 from app.learning.service import Desk, LearnerService
@@ -67,6 +68,14 @@ class Worker:
         self.web = WebService(self)
         self.web.faces = FaceDesk(self, self.pictures.sandbox, self.pictures.limits, self.pictures.faces)
         self.erasing = follow_erasures(self)
+        self.expiring = ExpiryService(
+            self.store.expiry,
+            self.store.picture_expiry,
+            self.producer,
+            self.pictures.erase,
+            settings.storage.sweep_every,
+            lambda: self.gate_open and self._leads(),
+        )
         self.prepared = False
         self._stopping = asyncio.Event()
         self._configured: asyncio.Task[int] | None = None
@@ -138,6 +147,7 @@ class Worker:
         await self.app.add_runtime_dependency(self.tracking)
         await self.app.add_runtime_dependency(self.collecting)
         await self.app.add_runtime_dependency(self.erasing)
+        await self.app.add_runtime_dependency(self.expiring)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()
@@ -157,7 +167,7 @@ class Worker:
     async def _ensure_indexes(self) -> None:
         while True:
             try:
-                return await self.store.ensure_indexes()
+                return await self.store.ensure_indexes(sparse=not self.settings.broker.embedded)
             except Unavailable as error:
                 log.warning("waiting for MongoDB: %s", error)
                 await asyncio.sleep(2.0)
@@ -179,6 +189,10 @@ class Worker:
     @property
     def _producers(self) -> tuple[Producer, ...]:
         return self.producer, self._changelogs, self._lessons
+
+    def _leads(self) -> bool:
+        """Whether this is the one worker that has the models."""
+        return any(learner.serving for learner in self.learners.values())
 
     def _owned_connectors(self) -> set[int]:
         """The partitions of the scrapes' table that are this worker's and whole."""

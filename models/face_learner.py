@@ -90,7 +90,10 @@ class FaceLearner:
         return self._taught().scores.labels
 
     def observe(self, record: FaceConfirmed | FaceWithdrawn | FacesForgotten) -> FaceRecognised | None:
-        """Say whose face was confirmed, then learn it; None for what was applied before and for what is taken back."""
+        """Say whose face was confirmed, then learn it; None for what was applied before and for what is taken back.
+
+        A face that its source keeps from training is only named.
+        """
         if isinstance(record, FacesForgotten):
             self._forget(record)
             return None
@@ -99,11 +102,23 @@ class FaceLearner:
         self.lessons += 1
         if isinstance(record, FaceWithdrawn):
             self._take_back(record.item_id)
-            self._gone[record.item_id] = (record.celebrity_id, record.order)
-            if len(self._gone) > MOST_MARKS:
-                del self._gone[next(iter(self._gone))]
+            self._mark_gone(record)
             return None
-        return self._confirm(record)
+        return self._confirm(record) if record.train else self._name(record)
+
+    def _name(self, record: FaceConfirmed) -> FaceRecognised:
+        """Whom a face that may not be learnt is taken for; the mark keeps a repeat from being answered otherwise."""
+        self._take_back(record.item_id)
+        self._mark_gone(record)
+        if record.face_model != self.face_model:
+            return self._told(record, None, 0.0)
+        answers = self._taught().answers(vector_of(record.embedding))
+        return self._told(record, answers.champion, share(answers.cosine))
+
+    def _mark_gone(self, record: FaceConfirmed | FaceWithdrawn) -> None:
+        self._gone[record.item_id] = (record.celebrity_id, record.order)
+        if len(self._gone) > MOST_MARKS:
+            del self._gone[next(iter(self._gone))]
 
     def _order_of(self, item: str) -> int:
         known = self._faces.get(item)
@@ -136,12 +151,15 @@ class FaceLearner:
             # Each that goes means teaching the rest again: many at once make that rare.
             for item in list(islice(self._faces, max(1, self._most_faces // 10))):
                 self._take_back(item)
+        return self._told(record, answers.champion, share(answers.cosine))
+
+    def _told(self, record: FaceConfirmed, recognised: str | None, confidence: float) -> FaceRecognised:
         return FaceRecognised(
             event_id=derived_id(f"{record.item_id}|{record.order}", "face"),
             item_id=record.item_id,
             celebrity_id=record.celebrity_id,
-            recognised=answers.champion,
-            confidence=share(answers.cosine),
+            recognised=recognised,
+            confidence=confidence,
             model=MODEL,
             model_version=self.model_version,
             order=record.order,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import pickle
 from typing import Any, Final, Self
@@ -77,17 +78,23 @@ class RatingLearner:
         return self._scores.labels
 
     def observe(self, record: RatingCleaned) -> RatingPredicted | None:
-        """Learn what this rating completes and predict the film's next ones; None for what was applied before."""
+        """Learn what this rating completes and predict the film's next ones; None for what was applied before.
+
+        What its source keeps from training is only predicted for: it is no label, no rating of its film, no rater's
+        habit, and in no mean or error figure.
+        """
         if record.offset <= self._marks.get(record.partition, -1):
             return None
         self._marks[record.partition] = record.offset
         self.lessons += 1
         film = self._films.get(record.film_id)
+        if record.terms is not None and not record.terms.train:
+            return self._told(record, *self._unlearnt(film or FilmHistory(), record))
         if film is None:
             film = self._films[record.film_id] = FilmHistory()
         if record.facts is not None:
             film.features = film_features(record.facts)
-        counted = record.kind != "approval" and record.replaces is None
+        counted = record.kind != "approval" and (record.replaces is None or record.joins)
         if counted:
             self._count_rating(film, record)
         elif record.kind != "approval":
@@ -96,6 +103,19 @@ class RatingLearner:
         predicted = self._regressor.predict(evidence)
         if counted:
             film.keep(evidence, predicted)
+        return self._told(record, film, predicted)
+
+    def _unlearnt(self, film: FilmHistory, record: RatingCleaned) -> tuple[FilmHistory, Prediction]:
+        """What the model says without the rating, which is neither counted nor kept, nor are facts that come with it.
+
+        But for the watermark and the count of records, the state is as if the record had never come.
+        """
+        if record.facts is not None:
+            film = copy.copy(film)
+            film.features = film_features(record.facts)
+        return film, self._regressor.predict(film.evidence(self._global_mean, self._prior_of(film)))
+
+    def _told(self, record: RatingCleaned, film: FilmHistory, predicted: Prediction) -> RatingPredicted:
         return RatingPredicted(
             event_id=derived_id(record.cause_id, "predict"),
             cause_id=record.cause_id,

@@ -14,6 +14,7 @@ from models.sentiment import HashedSentimentClassifier, SentimentClassifier, Sen
 from models.snapshot import decode_state
 from schemas.events import ReviewCleaned, SentimentPredicted
 from schemas.ids import derived_id
+from schemas.terms import may_train
 
 MODEL: Final = "review-sentiment"
 CODE_VERSION: Final = 1
@@ -55,7 +56,10 @@ class ReviewLearner:
         return self._scores.labels
 
     def observe(self, record: ReviewCleaned) -> SentimentPredicted | None:
-        """Say how favourable the review is, then learn it; None for what was applied before."""
+        """Say how favourable the review is, then learn it; None for what was applied before.
+
+        What its source keeps from training is only read: it is learnt from in no way and in no error figure.
+        """
         if record.offset <= self._marks.get(record.partition, -1):
             return None
         self._marks[record.partition] = record.offset
@@ -63,7 +67,7 @@ class ReviewLearner:
         model: Any = self._classifier
         terms = model.read({"text": record.text})
         positive = model.positive(terms)
-        if record.positive is not None:
+        if record.positive is not None and may_train(record.terms):
             self._scores.add(positive, record.positive)
             model.teach(terms, record.positive)
         return SentimentPredicted(

@@ -26,13 +26,18 @@ class Film(Entity, kw_only=True):
 
 
 class SeenRating(Entity, kw_only=True, array_like=True):
-    """What the cleaning stage remembers of one source record: the version in force and where it came from."""
+    """What the cleaning stage remembers of one source record: the version in force and where it came from.
+
+    `ordinal` is 0 where the source keeps it from training; `expires_at` is until when it may be stored.
+    """
 
     offset: int
     score: float
     votes: int | None
     ordinal: int
     replaces: float | None = None
+    expires_at: str | None = None
+    joins: bool = False
 
 
 class FilmTally(Entity, kw_only=True, array_like=True):
@@ -62,10 +67,16 @@ class Prediction(Entity, kw_only=True):
 
 
 class SeenReview(Entity, kw_only=True, array_like=True):
-    """What the cleaning stage remembers of one review: where the version in force came from, and its content."""
+    """What the cleaning stage remembers of one review: where the version in force came from, and its content.
+
+    `learnt` says that models were given the version in force; `renewed` that it only states again what was there.
+    """
 
     offset: int
     digest: str
+    expires_at: str | None = None
+    learnt: bool = True
+    renewed: bool = False
 
 
 class Celebrity(Entity, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from schemas.base import Layout, Record
+from schemas.terms import SourceTerms
 
 RatingKind = Literal["mean", "single", "approval"]
 Score = Annotated[float, Meta(ge=0.0, le=10.0)]
@@ -49,6 +50,7 @@ class RatingObserved(Record, frozen=True, kw_only=True):
     author: Annotated[str, Meta(max_length=512)] | None = None
     observed_at: str | None = None
     url: Annotated[str, Meta(max_length=4096)] | None = None
+    terms: SourceTerms | None = None
 
 
 class ReviewObserved(Record, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ class ReviewObserved(Record, frozen=True, kw_only=True):
     author: Annotated[str, Meta(max_length=512)] | None = None
     observed_at: str | None = None
     url: Annotated[str, Meta(max_length=4096)] | None = None
+    terms: SourceTerms | None = None
 
 
 class FactsObserved(Record, frozen=True, kw_only=True):
@@ -85,6 +88,7 @@ class FactsObserved(Record, frozen=True, kw_only=True):
     runtime_minutes: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     budget: Annotated[float, Meta(ge=0, le=1e13)] | None = None
     plot: LongText | None = None
+    terms: SourceTerms | None = None
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -106,7 +110,8 @@ class RatingCleaned(Record, frozen=True, kw_only=True):
 
     `partition` and `offset` say where the rating stands on `ratings`, so that the learner can skip what a
     restarted stage emits twice. `ordinal` is the film's n-th counted rating, from 1. `replaces` is the former
-    score where a source changed its mind; then `ordinal` is that of the first version.
+    score where a source changed its mind; then `ordinal` is that of the first version. Nothing that `terms` keep from
+    training is counted: its `ordinal` is 0. `joins` says of a changed rating that it is the first to be counted.
     """
 
     topic: ClassVar[str] = "training-ratings"
@@ -129,6 +134,8 @@ class RatingCleaned(Record, frozen=True, kw_only=True):
     url: str | None = None
     votes: Count | None = None
     facts: Facts | None = None
+    terms: SourceTerms | None = None
+    joins: bool = False
 
 
 class RatingPredicted(Record, frozen=True, kw_only=True):
@@ -150,7 +157,10 @@ class RatingPredicted(Record, frozen=True, kw_only=True):
 
 
 class ReviewCleaned(Record, frozen=True, kw_only=True):
-    """A review in the one order that the sentiment model learns from; `positive` where the score says it."""
+    """A review in the one order that the sentiment model learns from; `positive` where the score says it.
+
+    A text that was learnt before has no `positive` when its source states it again.
+    """
 
     topic: ClassVar[str] = "training-reviews"
     key_field: ClassVar[str] = "film_id"
@@ -170,6 +180,7 @@ class ReviewCleaned(Record, frozen=True, kw_only=True):
     author: str | None = None
     observed_at: str | None = None
     url: str | None = None
+    terms: SourceTerms | None = None
 
 
 class SentimentPredicted(Record, frozen=True, kw_only=True):

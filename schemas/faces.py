@@ -12,7 +12,7 @@ from schemas.pictures import Sha256
 
 
 class FaceConfirmed(Record, frozen=True, kw_only=True, tag_field="type", tag="confirmed"):
-    """A kept picture's face, in the one order that the face model learns from."""
+    """A kept picture's face, in the one order that the face model learns from; with `train` false it only names it."""
 
     topic: ClassVar[str] = "images-clean"
     key_field: ClassVar[str] = "item_id"
@@ -24,6 +24,7 @@ class FaceConfirmed(Record, frozen=True, kw_only=True, tag_field="type", tag="co
     embedding: Annotated[bytes, Meta(min_length=512, max_length=512)]
     face_model: str
     order: Count
+    train: bool = True
 
 
 class FaceWithdrawn(Record, frozen=True, kw_only=True, tag_field="type", tag="withdrawn"):

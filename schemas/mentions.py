@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 from schemas.events import Count, RatingKind, ShortText
+from schemas.terms import SourceTerms, Stamp
 
 Text = Annotated[str, Meta(max_length=200_000)]
 Url = Annotated[str, Meta(max_length=4096)]
@@ -62,10 +63,14 @@ class FilmMentioned(Record, frozen=True, kw_only=True, tag_field="type", tag="me
     url: Url | None = None
     addresses: tuple[Url, ...] = ()
     """Addresses that the mention links to, in which ids may stand."""
+    terms: SourceTerms | None = None
 
 
 class ResolveMention(Record, frozen=True, kw_only=True, tag_field="type", tag="resolve"):
-    """A person's word on a mention that was left open: of which film it is, or of none."""
+    """A word on a mention that was left open: of which film it is, or of none.
+
+    With `expired` it is not a person's word but the clock's: what might be stored until then is dropped.
+    """
 
     topic: ClassVar[str] = "film-mentions"
     key_field: ClassVar[str] = "mention_id"
@@ -73,6 +78,7 @@ class ResolveMention(Record, frozen=True, kw_only=True, tag_field="type", tag="r
 
     mention_id: ShortText
     film_id: ShortText | None = None
+    expired: Stamp | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -98,6 +104,7 @@ class MatchUnresolved(Record, frozen=True, kw_only=True):
     url: str | None = None
     excerpt: str | None = None
     candidates: tuple[Candidate, ...] = ()
+    terms: SourceTerms | None = None
 
 
 class MentionMatched(Record, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 from schemas.events import Count, ShortText
+from schemas.terms import SourceTerms
 
 Url = Annotated[str, Meta(min_length=1, max_length=8192)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -47,6 +48,7 @@ class ImageFound(Record, frozen=True, kw_only=True):
     height: Count | None = None
     context_url: Url | None = None
     licence: Annotated[str, Meta(max_length=1000)] | None = None
+    terms: SourceTerms | None = None
 
 
 class ImageFetched(Record, frozen=True, kw_only=True, tag_field="type", tag="fetched"):
@@ -73,6 +75,7 @@ class ImageFetched(Record, frozen=True, kw_only=True, tag_field="type", tag="fet
     fetched_at: str
     context_url: Url | None = None
     licence: str | None = None
+    terms: SourceTerms | None = None
 
 
 class RuleImage(Record, frozen=True, kw_only=True, tag_field="type", tag="ruling"):
@@ -117,6 +120,7 @@ class ImageAccepted(Record, frozen=True, kw_only=True):
     ruled: bool = False
     context_url: Url | None = None
     licence: str | None = None
+    terms: SourceTerms | None = None
 
 
 class ImageRejected(Record, frozen=True, kw_only=True):
@@ -181,6 +185,7 @@ class ImageExamined(Record, frozen=True, kw_only=True, tag_field="type", tag="ex
     """Which detector and embedder, with the digest of their weights; embeddings of two are never compared."""
     unsafe: float | None = None
     """Score 0-1 of the NSFW model where it is installed."""
+    terms: SourceTerms | None = None
 
 
 class ImageWithdrawn(Record, frozen=True, kw_only=True, tag_field="type", tag="withdrawn"):

@@ -85,10 +85,9 @@ def _configured(call: Call, name: str) -> dict[str, Any]:
     settings = call.own_settings()
     table = settings.connectors[name]
     try:
-        config_of(name, table)
-        error = None
+        terms, error = msgspec.to_builtins(config_of(name, table).terms), None
     except ConfigError as wrong:
-        error = str(wrong)
+        terms, error = None, str(wrong)
     last = CursorStore(settings.data_dir).load(name).last_run
     return {
         "name": name,
@@ -101,6 +100,7 @@ def _configured(call: Call, name: str) -> dict[str, Any]:
         "pause_reason": "",
         "error": error,
         "last_run": msgspec.to_builtins(connector_runs.as_run(last)) if last else None,
+        "terms": terms,
     }
 
 

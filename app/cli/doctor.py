@@ -38,6 +38,7 @@ async def _checks(call: Call) -> list[Check]:
     import asyncio
 
     from app.cli.checks import CHECKS, Check
+    from app.cli.terms import check_terms
 
     faults = config_faults(call)
     if faults:
@@ -45,6 +46,6 @@ async def _checks(call: Call) -> list[Check]:
     file = config_file(call)
     found = [Check("configuration", True, f"{file} is in order" if file else "no marquee.toml: all defaults")]
     settings = call.settings()
-    for answer in await asyncio.gather(*(check(settings) for check in CHECKS)):
+    for answer in await asyncio.gather(*(check(settings) for check in (*CHECKS, check_terms))):
         found += answer if isinstance(answer, list) else [answer]
     return found

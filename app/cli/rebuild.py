@@ -35,7 +35,7 @@ async def rebuild_projection(settings: Settings, name: str) -> tuple[int, float]
     store = MongoStore(settings.mongo)
     try:
         stage = _projection(Ports(store.projections, _NoDesk()), name)
-        await store.ensure_indexes()
+        await store.ensure_indexes(sparse=False)
         return await _run(settings, stage)
     finally:
         store.close()

@@ -21,7 +21,7 @@ class Terms(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     ttl_days: Annotated[int, Meta(ge=1, description="days that its data may be stored; none: for ever")] | None = None
     train_allowed: Annotated[bool, Meta(description="whether models may learn from its data")] = True
-    attribution: Annotated[str, Meta(description="what must be shown with its data")] = ""
+    attribution: Annotated[str, Meta(max_length=1000, description="what must be shown with its data")] = ""
 
 
 class ConnectorConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from agents.messages import rfc3339
 from app.connectors.base import Checkpoint, Connector, Note, Observed, Refused, Request, Said
+from app.connectors.config import Terms
 from app.connectors.errors import MalformedError, QuotaExhaustedError, RetryableError, SourceError
 from app.connectors.store import CursorStore, Report, State
+from app.connectors.terms import bound
 from app.delivery.guard import dead_letter
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import Raw
@@ -89,6 +91,7 @@ class _Run:
         now: Callable[[], float],
     ) -> None:
         self._name, self._session = name, connector.session
+        self._terms: Terms = connector.config.terms
         self._sink, self._store, self._state, self._report = sink, store, state, report
         self._advance, self._now = advance, now
         self._waiting: list[Outgoing] = []
@@ -96,7 +99,7 @@ class _Run:
     async def take(self, said: Said) -> None:
         match said:
             case Observed():
-                self._waiting.append(outgoing(said, self._now()))
+                self._waiting.append(outgoing(said, self._now(), self._terms))
                 self._report.records += 1
             case Refused():
                 self._refuse(said)
@@ -146,9 +149,9 @@ class _Run:
             self._report.faults.append((refused.row, reason))
 
 
-def outgoing(observed: Observed, now: float) -> Outgoing:
-    """An observed record as it goes to its topic."""
-    record = observed.record
+def outgoing(observed: Observed, now: float, terms: Terms) -> Outgoing:
+    """An observed record as it goes to its topic, under its source's terms."""
+    record = bound(observed.record, terms, now)
     envelope = Envelope(observed.event_id, observed.event_id, time=rfc3339(int(now * 1000)))
     return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
 

@@ -85,6 +85,8 @@ class DemoWeb:
             "[connectors.tmdb]",
             'kind = "tmdb"',
             f"base_url = {_toml(f'{self.url}/3')}",
+            # Its pictures come from packages whose licences allow it, whatever TMDB itself says of its own.
+            "terms = { train_allowed = true }",
             "",
             "[connectors.site]",
             'kind = "html"',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,10 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from agents.messages import rfc3339
 from app.embedded.ends import Look, group_less_consumer, look, partitions_of
 from app.embedded.erase import FORGETS, PEOPLE, Eraser
+from app.embedded.expire import LIMITED, Limits
 from app.embedded.fillers import is_filler
 from app.embedded.partition_log import SEGMENT_BYTES, PartitionLog, write_partition_count
 from app.embedded.restore import restore
@@ -30,6 +32,7 @@ _POLL_MS: Final = 200
 _LINGER_BELOW: Final = 500
 _LINGER_SECONDS: Final = 0.02
 _ASK_SECONDS: Final = 30.0
+_EXPIRE_SECONDS: Final = 3600.0
 
 
 class ArchiveDivergedError(ArchiveError):
@@ -70,18 +73,22 @@ class Archiver:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         sync_seconds: float = 1.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._bootstrap = bootstrap
         self._directory = directory
         self._topics = tuple(topics)
         self._segment_bytes = segment_bytes
         self._sync_seconds = sync_seconds
+        self._now = now
         self._logs: dict[TopicPartition, PartitionLog] = {}
         self._ends: dict[TopicPartition, int | None] = {}
         self._goal: Mapping[TopicPartition, int] | None = None
         self._position: dict[TopicPartition, int] = {}
         self._records = 0
         self._eraser = Eraser(directory)
+        self._limits = Limits(directory)
+        self._expire_at = 0.0
         self._erasing: asyncio.Task[int] | None = None
         self._running = False
         self._synced: float | None = None
@@ -210,6 +217,7 @@ class Archiver:
                 for record in records
                 if not is_filler(record.headers)
             ]
+            self._limits.note(tp.topic, kept)
             self._logs[tp].append(self._eraser.without(tp.topic, kept))
             if tp.topic == FORGETS:
                 # Only what is archived counts: a command that is lost with the broker is lost altogether.
@@ -223,21 +231,34 @@ class Archiver:
             self._synced = now
 
     async def _erase(self) -> None:
-        """Let records of people who are forgotten be erased beside the archiving. Raises what that raised before."""
+        """Let records of people who are forgotten, and those that are over, be erased beside the archiving.
+
+        Raises what that raised before.
+        """
         if self._erasing is not None and self._erasing.done():
             await self._erased()
-        if self._erasing is None and self._eraser.pending:
-            await asyncio.to_thread(self._rotate)
+        if self._erasing is not None:
+            return
+        if self._eraser.pending:
+            await asyncio.to_thread(self._rotate, PEOPLE)
             self._erasing = asyncio.create_task(asyncio.to_thread(self._eraser.erase))
+        elif time.monotonic() >= self._expire_at:
+            self._expire_at = time.monotonic() + _EXPIRE_SECONDS
+            now = rfc3339(int(self._now() * 1000))
+            if self._limits.due(now):
+                await asyncio.to_thread(self._rotate, LIMITED)
+                # Found before anything is appended again: a segment in use must not be replaced.
+                places = self._limits.places(now)
+                self._erasing = asyncio.create_task(asyncio.to_thread(self._limits.expire, places, now))
 
     async def _erased(self) -> None:
         erasing, self._erasing = self._erasing, None
         if erasing is not None:
             await erasing
 
-    def _rotate(self) -> None:
+    def _rotate(self, topics: Collection[str]) -> None:
         for tp, part in self._logs.items():
-            if tp.topic in PEOPLE:
+            if tp.topic in topics:
                 part.rotate()
 
     def _reached(self) -> bool:

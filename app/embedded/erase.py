@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -14,19 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from app.embedded.files import sync_folder, write_atomically
+from app.embedded.files import write_atomically
 from app.embedded.fillers import filler, is_filler
 from app.embedded.partition_log import archived_topics, partition_count, read_records, segment_files
-from app.embedded.segment import (
-    ArchiveDamagedError,
-    ArchivedRecord,
-    Torn,
-    frame_bytes,
-    prologue_bytes,
-    read_frames,
-    read_prologue,
-    unpack,
-)
+from app.embedded.rewrite import rewrite_segment
+from app.embedded.segment import ArchivedRecord
 from app.storage.tombstones import caused_at
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity
@@ -169,22 +160,7 @@ def left(directory: Path, person: str, gone: Gone) -> int:
 
 def erase_segment(path: Path, topic: str, partition: int, people: Mapping[str, Gone]) -> int:
     """Replace a segment by one without these people's records; how many there were. The old or the new one stays."""
-    temporary = path.with_name(f".{path.name}.erased")
-    temporary.unlink(missing_ok=True)
-    count = sum(old is not new for old, new in chain.from_iterable(_pairs(path, topic, partition, people)))
-    if not count:
-        return 0
-    with path.open("rb") as file, temporary.open("wb") as out:
-        prologue = read_prologue(file, path, topic, partition)
-        assert prologue is not None
-        out.write(prologue_bytes(topic, partition, prologue))
-        for frame in _pairs(path, topic, partition, people):
-            out.write(frame_bytes([new for _, new in frame]))
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-    return count
+    return rewrite_segment(path, topic, partition, lambda record: erased(topic, record, people))
 
 
 def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRecord:
@@ -199,18 +175,6 @@ def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> Ar
     if any(_is_of(topic, record, said, name, people) for name in _named(topic, said)) or _letter(record, said, people):
         return filler(record.offset, record.timestamp)
     return _nameless(record, people) if said.targets else record
-
-
-def _pairs(
-    path: Path, topic: str, partition: int, people: Mapping[str, Gone]
-) -> Iterator[list[tuple[ArchivedRecord, ArchivedRecord]]]:
-    """Each frame's records as they are, and as they are to be."""
-    with path.open("rb") as file:
-        read_prologue(file, path, topic, partition)
-        for frame in read_frames(file, path):
-            if isinstance(frame, Torn):
-                raise ArchiveDamagedError(f"{path}: damaged records at byte {frame.start}")
-            yield [(record, erased(topic, record, people)) for record in unpack(frame, path)]
 
 
 def _partitions(directory: Path) -> Iterator[tuple[str, int]]:

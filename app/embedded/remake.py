@@ -22,7 +22,9 @@ from typing import Any, Final
 
 import msgspec
 
+from agents.messages import rfc3339
 from app.delivery.topics import partitions
+from app.embedded.expire import Limits
 from app.embedded.files import write_atomically
 from app.embedded.history import archive_dir
 from app.embedded.lasting import lasting
@@ -84,6 +86,8 @@ class Remake:
     def prepare(self) -> None:
         """Mend and compact the archive, and count what there is to do. Raises ArchiveError."""
         prepare(self.archive, self._archived)
+        limits, now = Limits(self.archive), rfc3339(int(time.time() * 1000))
+        limits.expire(limits.places(now), now)
         held: dict[str, int] = {}
         for part in survey(self.archive):
             held[part.topic] = held.get(part.topic, 0) + part.records
@@ -103,7 +107,7 @@ class Remake:
         store = MongoStore(self._settings.mongo)
         try:
             await forget_derived(self._settings.data_dir, store, self._documents)
-            await store.ensure_indexes()
+            await store.ensure_indexes(sparse=False)
         finally:
             store.close()
 

@@ -1,4 +1,4 @@
-"""Takes deleted documents out of the embedded database's files after somebody was forgotten."""
+"""Takes deleted documents out of the embedded database's files after somebody was forgotten, or something expired."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from app.embedded.erase import read_book
+from app.embedded.expire import read_limits
 from app.embedded.files import write_atomically
 from app.embedded.history import archive_dir
 
 log = logging.getLogger(__name__)
 
 DONE: Final = "scrubbed"
-"""A file that says after which forgetting this was done last."""
+"""A file that says after which forgetting, and how many expired records, this was done last."""
 
 
 def scrub(data_dir: Path) -> bool:
@@ -23,9 +24,11 @@ def scrub(data_dir: Path) -> bool:
 
     SQLite leaves deleted rows where they are until something else takes their place.
     """
-    last = max((gone.order for gone in read_book(archive_dir(data_dir)).people.values()), default=0)
+    archive = archive_dir(data_dir)
+    last = max((gone.order for gone in read_book(archive).people.values()), default=0)
+    reason = f"{last} {read_limits(archive).erased}"
     done = data_dir / "run" / DONE
-    if not last or (done.exists() and int(done.read_text() or 0) >= last):
+    if reason == (done.read_text() if done.exists() else "0 0"):
         return False
     for path in (data_dir / "mongo").rglob("*.db"):
         try:
@@ -35,5 +38,5 @@ def scrub(data_dir: Path) -> bool:
         except sqlite3.Error as error:
             log.warning("%s: deleted documents may still be in it, the next stop tries again: %s", path, error)
             return False
-    write_atomically(done, str(last).encode())
+    write_atomically(done, reason.encode())
     return True

@@ -65,6 +65,12 @@ SCRAPES_LATE: Final = Counter(
     ["connector"],
     registry=REGISTRY,
 )
+EXPIRED: Final = Counter(
+    "marquee_expired",
+    "Documents removed because their source does not let them be stored any longer",
+    ["collection"],
+    registry=REGISTRY,
+)
 
 
 def metric_names() -> frozenset[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from agents.messages import Message
 from app.storage.documents import CONNECTORS, MENTIONS, RUNS, Change, Document, Documents, Filter, joined
+from app.storage.expiry import limits
 from app.storage.paging import BadQueryError, Page, checked_limit, decode_cursor, encode_cursor
 from schemas.mentions import Candidate, MatchUnresolved, MentionMatched
 from schemas.scrapes import (
@@ -75,6 +76,7 @@ class OpenMatch(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     excerpt: str | None = None
     candidates: list[Candidate] = []
+    attribution: str | None = None
 
 
 class RunPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -122,7 +124,10 @@ class DocumentCollecting:
 
     async def put_unresolved(self, mentions: Sequence[Message[MatchUnresolved]]) -> None:
         """Mentions that wait; one of which the film is known already stays closed."""
-        told = {message.data.mention_id: msgspec.to_builtins(message.data) for message in mentions}
+        told = {
+            message.data.mention_id: msgspec.to_builtins(message.data) | limits(message.data.terms)
+            for message in mentions
+        }
         changes = [Change(name, mention, {"open": True}) for name, mention in told.items()]
         await self._mentions.merge(changes)
 

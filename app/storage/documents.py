@@ -69,6 +69,11 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
 }
 """None is unique but `_id`: every identity that must not stand twice is the `_id` itself."""
 
+SPARSE: Final[dict[str, tuple[Sort, ...]]] = dict.fromkeys(
+    (RATINGS, REVISIONS, REVIEWS, MENTIONS, IMAGES), ([("expires_at", 1)],)
+)
+"""Indexes that documents which may be stored for ever are not paid for in."""
+
 
 class Change(msgspec.Struct, frozen=True):
     """Fields to write over a document, which is made from them and `initial` where it is not there yet.
@@ -109,14 +114,14 @@ class Collection(Protocol):
     async def count(self, where: Filter) -> int:
         """How many documents match."""
 
-    async def remove(self, ids: Sequence[str]) -> None:
-        """Take the documents of these ids away."""
+    async def remove(self, ids: Sequence[str], where: Filter | None = None) -> None:
+        """Take the documents of these ids away; only those that match `where`, if it is given."""
 
     async def clear(self) -> None:
         """Take every document away."""
 
-    async def index(self, keys: Sequence[Sort]) -> None:
-        """See to it that these indexes exist."""
+    async def index(self, keys: Sequence[Sort], sparse: bool = False) -> None:
+        """See to it that these indexes exist; `sparse` ones leave out documents without the field."""
 
 
 class Documents(Protocol):

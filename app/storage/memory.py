@@ -97,16 +97,17 @@ class MemoryCollection:
         """How many match."""
         return len(list(self._matching(where)))
 
-    async def remove(self, ids: Sequence[str]) -> None:
+    async def remove(self, ids: Sequence[str], where: Filter | None = None) -> None:
         """Take documents away."""
         for name in ids:
-            self._documents.pop(name, None)
+            if name in self._documents and _matches(self._documents[name], where or {}):
+                del self._documents[name]
 
     async def clear(self) -> None:
         """Take all documents away."""
         self._documents.clear()
 
-    async def index(self, keys: Sequence[Sort]) -> None:
+    async def index(self, keys: Sequence[Sort], sparse: bool = False) -> None:
         """Memory is searched without indexes."""
 
     def _lets_through(self, name: str, guard: str, value: Any) -> bool:

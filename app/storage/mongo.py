@@ -109,21 +109,22 @@ class MongoCollection:
         rows = await self._aggregate([*steps, {"$count": "n"}])
         return int(rows[0]["n"]) if rows else 0
 
-    async def remove(self, ids: Sequence[str]) -> None:
+    async def remove(self, ids: Sequence[str], where: Filter | None = None) -> None:
         """Take documents away."""
         if ids:
             with answering():
-                await self._driver.bulk_write([DeleteMany({"_id": {"$in": list(ids)}})])
+                await self._driver.bulk_write([DeleteMany({"_id": {"$in": list(ids)}, **(where or {})})])
 
     async def clear(self) -> None:
         """Take all documents away and keep the indexes."""
         with answering():
             await self._driver.delete_many({})
 
-    async def index(self, keys: Sequence[Sort]) -> None:
+    async def index(self, keys: Sequence[Sort], sparse: bool = False) -> None:
         """Make indexes that are not there yet."""
+        options = {"sparse": True} if sparse else {}
         with answering():
-            await self._driver.create_indexes([IndexModel(list(key)) for key in keys])
+            await self._driver.create_indexes([IndexModel(list(key), **options) for key in keys])
 
     async def _aggregate(self, steps: list[dict[str, Any]]) -> list[Document]:
         # The embedded server uses an index in a `$match`, and reads everything for the same filter in `find`.

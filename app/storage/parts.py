@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from agents.messages import rfc3339
 from app.storage.documents import Document
+from app.storage.expiry import limits
 from schemas.faces import FaceRecognised
 from schemas.ids import normalised_title
 from schemas.pictures import (
@@ -60,7 +61,9 @@ def identity_of(person: CelebrityRegistered, at: int) -> Document:
 def found_of(found: ImageFound, item: str, at: int) -> Document:
     """What a source says of an address."""
     told = _with({"at": at, "source": found.source}, found, "width", "height", "context_url", "licence")
-    return {"item_id": item, "celebrity_id": found.celebrity_id, "url": found.url, "found": told}
+    told |= limits(found.terms)
+    ends = {} if found.terms is None else {"expires_at": found.terms.expires_at}
+    return {"item_id": item, "celebrity_id": found.celebrity_id, "url": found.url, "found": told, **ends}
 
 
 def fetch_of(refused: ImageRejected, at: int) -> Document:

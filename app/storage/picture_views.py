@@ -66,6 +66,8 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     context_url: str | None = None
     licence: str | None = None
+    attribution: str | None = None
+    """What the source wants to be shown with it."""
     place: int = -1
     """Rises with every decision on the item."""
 

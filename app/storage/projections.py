@@ -23,6 +23,7 @@ from app.storage.documents import (
     Documents,
     joined,
 )
+from app.storage.expiry import limits
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
 from schemas.ids import normalised_title
 
@@ -75,7 +76,7 @@ class DocumentProjections:
     async def _revise(self, changed: list[Document]) -> None:
         """Keep every version of a changed rating for the history, then put the newest in force."""
         present = await self._documents[RATINGS].get(list({document["_id"] for document in changed}))
-        await self._documents[REVISIONS].add([_revision(document) for document in [*present, *changed]])
+        await self._documents[REVISIONS].add([*_limited(present, changed), *map(_revision, changed)])
         await self._documents[RATINGS].replace(_newest(changed), "offset")
 
 
@@ -124,11 +125,20 @@ def _rating(rating: RatingCleaned) -> Document:
     }
     if rating.replaces is not None:
         document["replaces"] = rating.replaces
+    if rating.terms is not None:
+        document |= limits(rating.terms)
     return _with(document, author=rating.author, observed_at=rating.observed_at, url=rating.url, votes=rating.votes)
 
 
 def _revision(rating: Document) -> Document:
     return {**rating, "_id": f"{rating['_id']}|{rating['offset']}"}
+
+
+def _limited(present: list[Document], changed: list[Document]) -> list[Document]:
+    """Former versions; what was stored without a limit gets the one that its source states now."""
+    ends = {document["_id"]: document.get("expires_at") for document in changed}
+    return [_revision(_with(document, expires_at=document.get("expires_at") or ends[document["_id"]]))
+            for document in present]  # fmt: skip
 
 
 def _prediction(said: RatingPredicted) -> Document:
@@ -164,7 +174,7 @@ def _review(review: ReviewCleaned) -> Document:
         "received_at": review.received_at,
     }
     known = {name: getattr(review, name) for name in ("score", "lang", "author", "observed_at", "url")}
-    return _with(document, **known)
+    return _with(document | limits(review.terms), **known)
 
 
 def _sentiment(read: SentimentPredicted) -> Document:

@@ -93,6 +93,7 @@ class FilmQueries:
             approvals=await self._by_source({**in_force, "kind": APPROVAL}),
             ratings=[msgspec.convert(document, RatingView) for document in latest],
             reviews=await self._mood(film_id),
+            attributions=await self._attributions(film_id),
         )
 
     async def history(
@@ -128,6 +129,13 @@ class FilmQueries:
     async def _by_source(self, where: Filter) -> list[SourceSummary]:
         totals = await self._documents[RATINGS].totals(where, by="source", of="score")
         return [SourceSummary(source, n, total / n) for source, n, total in totals]
+
+    async def _attributions(self, film_id: str) -> list[str]:
+        where: Filter = {"film_id": film_id, "attribution": {"$gt": ""}}
+        named = [
+            await self._documents[name].totals(where, by="attribution", of="offset") for name in (RATINGS, REVIEWS)
+        ]
+        return sorted({sentence for totals in named for sentence, _, _ in totals})
 
     async def _mood(self, film_id: str) -> Mood:
         # A sentiment names the version of the review that it read, so those of older versions find no partner here.

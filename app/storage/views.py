@@ -46,6 +46,9 @@ class RatingView(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: str | None = None
     url: str | None = None
     votes: int | None = None
+    expires_at: str | None = None
+    """Until when the source lets it be stored; None: for ever."""
+    attribution: str | None = None
 
 
 class Mood(msgspec.Struct, frozen=True):
@@ -61,7 +64,10 @@ class Mood(msgspec.Struct, frozen=True):
 
 
 class FilmView(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one film; `approvals` are shares of favourable critics, kept apart from the ratings."""
+    """All that is known of one film; `approvals` are shares of favourable critics, kept apart from the ratings.
+
+    `attributions` are the sentences that the sources of its ratings and reviews want to be shown with them.
+    """
 
     film: FilmRow
     prediction: Prediction | None
@@ -69,6 +75,7 @@ class FilmView(msgspec.Struct, frozen=True, kw_only=True):
     approvals: list[SourceSummary]
     ratings: list[RatingView]
     reviews: Mood
+    attributions: list[str] = []
 
 
 class HistoryPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -151,10 +151,10 @@ async def views_of(request: web.Request, names: list[str]) -> list[ConnectorView
 def _view(state: ConnectorState, table: dict[str, Any], now: datetime) -> ConnectorView:
     try:
         config = config_of(state.name, table)
-        error, schedule, zone = None, config.schedule, config.timezone
+        error, schedule, zone, terms = None, config.schedule, config.timezone, config.terms
         due = None if schedule is None or state.paused else next_date(schedule, zone, now)
     except (ConfigError, BadScheduleError) as wrong:
-        error, due = str(wrong), None
+        error, due, terms = str(wrong), None, None
         schedule, zone = table.get("schedule"), str(table.get("timezone", "UTC"))
     return ConnectorView(
         name=state.name,
@@ -167,6 +167,7 @@ def _view(state: ConnectorState, table: dict[str, Any], now: datetime) -> Connec
         pause_reason=state.pause_reason,
         error=error,
         last_run=state.last_run,
+        terms=terms,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from app.connectors.config import Terms
 from app.storage.collecting import OpenMatch, RunView
 from schemas.events import ShortText
 from schemas.scrapes import Action, Detail
@@ -26,6 +27,8 @@ class ConnectorView(msgspec.Struct, frozen=True, kw_only=True):
     pause_reason: str
     error: str | None
     last_run: RunView | None
+    terms: Terms | None = None
+    """What its source allows; None where it cannot be used as it is configured."""
 
 
 class ConnectorPage(msgspec.Struct, frozen=True, kw_only=True):

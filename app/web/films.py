@@ -29,7 +29,7 @@ SORTS: Final = (*ORDERS, *(f"-{name}" for name in ORDERS))
 def film_document(view: FilmView) -> FilmDocument:
     """One film as HTTP and the command line show it."""
     known = msgspec.structs.asdict(view.film)
-    rest = {name: getattr(view, name) for name in ("prediction", "sources", "approvals", "ratings", "reviews")}
+    rest = {name: getattr(view, name) for name in FilmView.__struct_fields__ if name != "film"}
     return FilmDocument(**known, **rest)
 
 

@@ -30,6 +30,8 @@ class FilmDocument(FilmRow, frozen=True, kw_only=True):
     approvals: list[SourceSummary]
     ratings: list[RatingView]
     reviews: Mood
+    attributions: list[str]
+    """What the sources of its ratings and reviews want to be shown with them."""
 
 
 class LatestPrediction(msgspec.Struct, frozen=True, kw_only=True):

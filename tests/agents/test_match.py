@@ -15,6 +15,7 @@ from schemas.base import Record
 from schemas.entities import FilmAlias, ListedFilm, ListRevision, OpenMention
 from schemas.events import FilmRegistered
 from schemas.mentions import FilmListed, FilmMentioned, ResolveMention
+from schemas.terms import SourceTerms
 
 SECTIONS = {"film|": ListedFilm, "alias|": FilmAlias, "mention|": OpenMention, "revision|": ListRevision}
 CATALOGUE = (
@@ -151,3 +152,47 @@ async def test_a_cache_of_another_life_is_made_anew(desk):
     desk.index.put(ListedFilm(film_id="tt1", title="Heat", year=1995, kind="movie"), "of another table")
     await desk.say(mention(title="Heat", year=1995))
     assert desk.told("mentions-matched") == []
+
+
+ENDS, LATER = "2026-11-23T12:00:00.000Z", "2026-12-23T12:00:00.000Z"
+
+
+def rows(desk: Desk) -> str:
+    """Everything that the table says of mentions."""
+    (stored,) = desk.runner.tables["m"].stored.values()
+    return "".join(value.decode(errors="replace") for key, value in stored.items() if b"mention|" in key)
+
+
+async def test_what_a_mention_says_comes_under_its_terms(desk: Desk) -> None:
+    terms = {"train": False, "expires_at": ENDS, "attribution": "Blog"}
+    given = SourceTerms(**terms)
+    await desk.say(mention(1, imdb="tt1375666", terms=given), mention(2, imdb="tt1375666", text="Fine", terms=given))
+    await desk.say(mention(3, title="Psycho", terms=given))
+    assert [desk.told(topic)[0]["terms"] for topic in ("ratings", "reviews", "match-unresolved")] == [terms] * 3
+
+
+async def test_a_mention_that_may_not_be_stored_any_longer_is_dropped_from_the_table(desk: Desk) -> None:
+    await desk.say(mention(title="Psycho", text="Very frightening.", terms=SourceTerms(expires_at=ENDS)))
+    assert "frightening" in rows(desk)
+    await desk.say(*[ResolveMention(mention_id="m1", expired=ENDS)] * 2)
+    assert rows(desk) == ""
+    assert desk.told("dead-letters") == desk.told("mentions-matched") == []
+    # It may be stated again.
+    await desk.say(mention(title="Psycho", text="Very frightening.", terms=SourceTerms(expires_at=LATER)))
+    assert len(desk.told("match-unresolved")) == 2
+
+
+async def test_a_mention_that_was_renewed_meanwhile_stays(desk: Desk) -> None:
+    await desk.say(mention(title="Psycho", text="Very frightening.", terms=SourceTerms(expires_at=ENDS)))
+    await desk.say(mention(title="Psycho", text="Very frightening.", terms=SourceTerms(expires_at=LATER)))
+    await desk.say(ResolveMention(mention_id="m1", expired=ENDS))
+    assert "frightening" in rows(desk)
+
+
+async def test_of_a_resolved_mention_only_the_film_stays_known(desk: Desk) -> None:
+    await desk.say(mention(title="Psycho", text="Very frightening.", terms=SourceTerms(expires_at=ENDS)))
+    await desk.say(ResolveMention(mention_id="m1", film_id="tt0054215"))
+    await desk.say(ResolveMention(mention_id="m1", expired=ENDS))
+    assert "frightening" not in rows(desk)
+    await desk.say(mention(title="Psycho", text="Still good.", terms=SourceTerms(expires_at=LATER)))
+    assert [review["film_id"] for review in desk.told("reviews")] == ["tt0054215"] * 2

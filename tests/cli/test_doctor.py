@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.cli.checks import _shown, broker_skew, leftover_processes
+from app.cli.terms import check_terms
+from app.delivery.topics import declare
 from app.embedded import leftovers
 from app.embedded.broker import Broker
+from app.settings import Settings
 from tests.cli.conftest import Marquee
 from tests.cli.records import put, settings
 
@@ -139,3 +144,24 @@ def test_a_configuration_in_order_is_said_to_be(marquee: Marquee) -> None:
 def test_a_record_can_be_put_where_it_should_lie(connected: Marquee, broker: Broker) -> None:
     connected("push", "film", "--title", "Heat")
     assert put(broker, "ratings", b"{}", partition=3) >= 0
+
+
+LIMITED = {"kind": "csv", "path": "x", "terms": {"ttl_days": 20}}
+
+
+@pytest.mark.embedded
+def test_topics_that_keep_what_a_source_limits_are_named(broker: Broker) -> None:
+    given = msgspec.structs.replace(settings(broker), connectors={"a": LIMITED, "b": {"kind": "csv", "path": "x"}})
+    asyncio.run(declare(given))
+    embedded = asyncio.run(check_terms(given))
+    assert (embedded.ok, embedded.fix) == (True, None)
+    assert "a 20 days" in embedded.found
+    own = msgspec.structs.replace(given, broker=msgspec.structs.replace(given.broker, embedded=False))
+    found = asyncio.run(check_terms(own))
+    assert "longer on dead-letters, facts, film-mentions, ratings, reviews, training-ratings, training" in found.found
+    assert "retention.ms=1728000000" in (found.fix or "")
+
+
+def test_terms_are_no_matter_where_no_source_limits_anything() -> None:
+    for connectors in ({}, {"b": {"kind": "csv", "path": "x"}}, {"broken": {"kind": "?"}}):
+        assert "no connector limits" in asyncio.run(check_terms(Settings(connectors=connectors))).found

@@ -28,6 +28,7 @@ from schemas.commands import SubmitCelebrity, SubmitFilm
 from schemas.events import DeadLettered, FactsObserved, RatingObserved, ReviewObserved
 from schemas.mentions import FilmMentioned
 from schemas.pictures import ImageFound
+from schemas.terms import SourceTerms
 from tests.connectors.service import (
     LARGE,
     Fault,
@@ -109,9 +110,9 @@ class Broker:
         self.batches.append(list(records))
 
     def sent(self, dead: bool = False) -> list[Sent]:
-        """Topic, event id and value of everything, or of the dead letters."""
+        """Topic, event id and value of everything, or of the dead letters; but for terms, which count from a run."""
         return [
-            (each.topic, dict(each.headers)["ce_id"].decode(), each.value or b"")
+            (each.topic, dict(each.headers)["ce_id"].decode(), without_terms(each.value or b""))
             for batch in self.batches
             for each in batch
             if (each.topic == DeadLettered.topic) is dead
@@ -120,6 +121,17 @@ class Broker:
     def records(self, topic: str) -> list[dict[str, Any]]:
         """What went to a topic, decoded."""
         return [msgspec.json.decode(value) for to, _, value in self.sent(topic == DeadLettered.topic) if to == topic]
+
+    def terms(self) -> list[SourceTerms | None]:
+        """The terms of everything that can have any."""
+        sent = [decode(each.value or b"", (READ_BY[each.topic],), None) for batch in self.batches for each in batch]
+        return [getattr(record, "terms") for record in sent if hasattr(record, "terms")]  # noqa: B009
+
+
+def without_terms(value: bytes) -> bytes:
+    """A record's bytes without its terms."""
+    said = msgspec.json.decode(value)
+    return msgspec.json.encode({name: each for name, each in said.items() if name != "terms"})
 
 
 class DyingStore(CursorStore):
@@ -268,6 +280,28 @@ class ConnectorSuite:
         sent, _ = await self.straight(site, tmp_path, clock)
         for topic, _, value in sent:
             assert decode(value, (READ_BY[topic],), None).key
+
+    async def test_its_records_come_under_the_terms_of_its_source(
+        self, site: Service, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        own, told = Broker(), Broker()
+        await self.run(site, tmp_path / "own", clock, own)
+        begun = clock.time
+        given = {"ttl_days": 3, "train_allowed": False, "attribution": "Shown with it."}
+        await self.run(site, tmp_path / "told", clock, told, terms=given)
+        known = config_of(NAME, self.table(site)).terms
+        for terms in own.terms():
+            assert (terms or SourceTerms()).train == known.train_allowed
+            assert (terms or SourceTerms()).attribution == known.attribution
+            assert (terms is not None and terms.expires_at is not None) == (known.ttl_days is not None)
+        assert len(told.terms()) == len(own.terms()) > 0
+        for terms in told.terms():
+            assert terms is not None
+            assert (terms.train, terms.attribution) == (False, "Shown with it.")
+            ends = datetime.fromisoformat(terms.expires_at or "").timestamp()
+            assert begun - 1 <= ends - 3 * DAY <= clock.time
+        # The same thing at the source has the same id under other terms.
+        assert [each[1] for each in own.sent()] == [each[1] for each in told.sent()]
 
     async def test_the_service_is_told_who_asks(self, site: Service, tmp_path: Path, clock: FakeClock) -> None:
         await self.run(site, tmp_path, clock, Broker())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.embedded import erase
+from app.embedded import erase, rewrite
 from app.embedded.erase import Eraser, Gone, left, read_book
 from app.embedded.fillers import is_filler
 from app.embedded.partition_log import PartitionLog, read_records, segment_files, write_partition_count
@@ -159,7 +159,7 @@ def test_a_kill_while_a_segment_is_rewritten_leaves_it_as_it_was(
     eraser = Eraser(tmp_path)
     eraser.catch_up()
     with monkeypatch.context() as patch:
-        patch.setattr(erase, "frame_bytes", killed)
+        patch.setattr(rewrite, "frame_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             eraser.erase()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.segment")} == before

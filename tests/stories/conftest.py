@@ -24,7 +24,12 @@ class Story:
         self.orders: list[ControlModel] = []
         self.pictures = FakePictures()
         ports = Ports(
-            self.store.projections, self, people=self.store.pictures, pictures=self.pictures, files=self.pictures
+            self.store.projections,
+            self,
+            people=self.store.pictures,
+            pictures=self.pictures,
+            files=self.pictures,
+            collecting=self.store.collecting,
         )
         topology = film_topology(ports)
         self.runner = MemoryRunner(topology, MODELS, self.log)

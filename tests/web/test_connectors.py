@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.delivery.producer import Outgoing
@@ -277,3 +278,20 @@ async def test_the_page_of_a_connector_says_how_each_run_went(collecting: Runnin
     text = (await page(collecting, "/connectors/daily")).text
     for said in ("later than promised", "cut off and gone on with", "attempt 2", '{"line":1201}', "25 %", "line 4:"):
         assert said in text
+
+
+async def test_what_a_source_allows_is_told_with_its_connector_and_on_its_page(start: Start) -> None:
+    worker = make_collecting_worker()
+    terms = {"ttl_days": 30, "train_allowed": False, "attribution": f"Shown with it {NASTY}"}
+    tables = {**worker.settings.connectors, "guarded": {"kind": "csv", "path": "x.csv", "terms": terms}}
+    worker.settings = msgspec.structs.replace(worker.settings, connectors=tables)
+    running = await start(worker)
+    assert (await get(running, "/connectors/guarded"))["terms"] == terms
+    assert (await get(running, "/connectors/daily"))["terms"]["train_allowed"] is True
+    assert (await get(running, "/connectors/broken"))["terms"] is None
+    text = (await page(running, "/connectors/guarded")).text
+    assert "kept 30 days" in text
+    assert "no model learns from it" in text
+    assert f"Shown with it {NASTY}" in text
+    assert "kept for ever" in (await page(running, "/connectors/daily")).text
+    assert "Its data" not in (await page(running, "/connectors/broken")).text

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from schemas.terms import SourceTerms
+from tests.storage.events import rating
 from tests.web.conftest import Running, Start
 from tests.web.stand_ins import fill, make_worker
 
@@ -127,3 +129,17 @@ async def test_while_the_store_is_away_films_get_503_and_when_to_come_back(stock
             assert response.status == 503
             assert "Retry-After" in response.headers
             assert "secret" not in await response.text()
+
+
+async def test_a_film_is_shown_with_what_its_sources_ask_for(stocked: Running) -> None:
+    terms = SourceTerms(expires_at="2027-01-01T00:00:00.000Z", attribution="From <the> source.")
+    store = stocked.service.site.worker.store
+    await store.projections.put_ratings([rating(900, "guarded", film_id="Q25188", terms=terms)])
+    film = await answer(stocked, "/films/Q25188")
+    assert film["attributions"] == ["From <the> source."]
+    told = [(each["source_record_id"], each["attribution"], each["expires_at"]) for each in film["ratings"]]
+    assert told[0] == ("guarded", "From <the> source.", "2027-01-01T00:00:00.000Z")
+    assert {each[1:] for each in told[1:]} == {(None, None)}
+    async with stocked.get("/films/Q25188", headers=HTML) as response:
+        assert "From &lt;the&gt; source." in await response.text()
+    assert (await answer(stocked, "/films/tt1375666"))["attributions"] == []
