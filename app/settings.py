@@ -30,7 +30,7 @@ class Broker(Section, frozen=True):
     replication: Annotated[int, Meta(ge=1, le=9, description="replicas of each topic that Marquee declares")] = 1
     session_timeout: Annotated[
         float, Meta(gt=0, description="seconds until a silent worker's partitions are taken over")
-    ] = 10.0
+    ] = 8.0
     embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
         False
     )

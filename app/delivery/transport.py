@@ -16,12 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from app.delivery.fetching import HotFirst
 from app.delivery.stretch import StretchDelivery
 
 log = logging.getLogger(__name__)
 
-FETCH_MAX_WAIT_MS: Final = 20
-"""Faust asks the broker to hold a fetch 1.5 s; one idle partition then delays the busy ones behind it."""
 GATE_ALARM_SECONDS: Final = 60.0
 
 
@@ -142,19 +141,16 @@ async def true_ends(servers: list[str], hints: dict[TopicPartition, int]) -> dic
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that talks to the broker, with a short fetch wait."""
+    """The thread that talks to the broker, which never waits long for what is idle."""
 
     logger = logging.getLogger("faust.consumer")
-
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
-        return consumer
 
     async def on_start(self) -> None:
         """Fetch on while records of other partitions wait: aiokafka holds a broker's partitions up for them, 0.1 s."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = 0.0
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._prefetch_backoff = 0.0
+        HotFirst(fetcher).install()
 
     async def _fetch_records(
         self,
@@ -173,7 +169,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Stay in the group while tables are opened: aiokafka sends no heartbeat before this returns, Kafka waits 10 s.
+        """Stay in the group while tables are opened: aiokafka sends no heartbeat before this returns.
 
         A worker that was put out meanwhile works on for a moment on partitions that are another's by then.
         """

@@ -40,7 +40,6 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (driver.Consumer.on_buffer_drop, ["self", "tp"]),
     (driver.Consumer._filter_tps_with_pending_acks, ["self", "topics"]),
     (driver.Consumer._new_offset, ["self", "tp"]),
-    (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
     (
         driver.AIOKafkaConsumerThread._fetch_records,
         ["self", "consumer", "active_partitions", "timeout", "max_records"],
@@ -63,6 +62,7 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (rocksdb.Store._db_for_partition, ["self", "partition"]),
     (rocksdb.Store.persisted_offset, ["self", "tp"]),
     (Recovery.on_recovery_completed, ["self", "generation_id"]),
+    (Fetcher._get_actions_per_node, ["self", "assignment"]),
     (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
     (aiokafka.AIOKafkaProducer.create_batch, ["self"]),
     (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),

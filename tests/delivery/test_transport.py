@@ -363,11 +363,6 @@ async def test_only_the_partitions_asked_about_are_committed(consumer: Any, driv
     assert list(consumer._filter_tps_with_pending_acks()) == []
 
 
-async def test_the_broker_is_not_asked_to_hold_fetches_for_long(offline: Any) -> None:
-    consumer = offline.consumer._thread._create_worker_consumer(offline.transport)
-    assert consumer._fetch_max_wait_ms == transport.FETCH_MAX_WAIT_MS == 20
-
-
 @pytest.mark.embedded
 async def test_the_end_of_a_partition_is_right_where_the_broker_understates_it(tansu: Broker) -> None:
     target = TopicPartition("true-ends", 1)

@@ -1,0 +1,82 @@
+"""Which partitions a fetch asks for: each that is named costs both sides as much as a record, and most are idle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from aiokafka import TopicPartition
+
+HOT_SECONDS: Final = 1.0
+"""How long a partition counts as busy after a record of it came."""
+FULL_SECONDS: Final = 0.05
+"""How long busy partitions are asked for by themselves; the others wait so long for a look at the most."""
+SHORT_WAIT_MS: Final = 20
+"""For a fetch that does not name every partition: what the others get meanwhile has to wait for its end."""
+LONG_WAIT_MS: Final = 100
+"""For one that does: the first record anywhere ends it."""
+
+
+class _Part(NamedTuple):
+    """Some partitions of aiokafka's assignment, which the fetcher takes for all."""
+
+    tps: list[TopicPartition]
+    state_value: Callable[[TopicPartition], Any]
+
+
+class HotFirst:
+    """Stands before aiokafka's own choice of partitions, which is all that have no records waiting.
+
+    A worker is assigned some hundred, of which a few carry traffic. aiokafka knows no fetch sessions (KIP-227), so
+    each request names what it asks for and each answer names it again. And it has one fetch under way at a broker:
+    Faust lets the broker hold it for 1.5 s, in which the busy partitions that it does not name stand still.
+    """
+
+    def __init__(self, fetcher: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetcher = fetcher
+        self._choose = fetcher._get_actions_per_node
+        self._clock = clock
+        self._positions: dict[TopicPartition, int | None] = {}
+        self._hot: dict[TopicPartition, float] = {}
+        self._full_at = -FULL_SECONDS
+
+    def install(self) -> None:
+        """From now on."""
+        self._fetcher._get_actions_per_node = self.choose
+
+    def choose(self, assignment: Any) -> Any:
+        """What aiokafka does of this for each broker: requests, resets, how long to wait, and for what."""
+        now = self._clock()
+        if len(self._fetcher._in_flight) >= len(self._fetcher._client.cluster.brokers()):
+            # There is nobody to ask, only to wait.
+            return self._choose(_Part([], assignment.state_value))
+        full = now - self._full_at >= FULL_SECONDS
+        self._notice(assignment, assignment.tps if full else self._hot, now)
+        hot = [tp for tp, until in self._hot.items() if until > now]
+        if not full and any(tp not in self._fetcher._records for tp in hot):
+            return self._ask(_Part(hot, assignment.state_value), SHORT_WAIT_MS)
+        self._full_at = now
+        return self._ask(_Part(list(assignment.tps), assignment.state_value), self._whole_wait())
+
+    def _whole_wait(self) -> int:
+        return SHORT_WAIT_MS if self._fetcher._records else LONG_WAIT_MS
+
+    def _ask(self, part: _Part, wait_ms: int) -> Any:
+        self._fetcher._fetch_max_wait_ms = wait_ms
+        return self._choose(part)
+
+    def _notice(self, assignment: Any, tps: Any, now: float) -> None:
+        """Which partitions have moved since they were last looked at."""
+        assigned = assignment.tps
+        for tp in list(tps):
+            if tp not in assigned:
+                self._hot.pop(tp, None)
+                continue
+            state = assignment.state_value(tp)
+            position = state.position if state.has_valid_position else None
+            if self._positions.get(tp, position) != position or tp in self._fetcher._records:
+                self._hot[tp] = now + HOT_SECONDS
+            elif self._hot.get(tp, now) < now:
+                del self._hot[tp]
+            self._positions[tp] = position
