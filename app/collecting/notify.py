@@ -148,6 +148,7 @@ def count(news: News) -> None:
     metrics.SCRAPE_SECONDS.labels(name).observe(report.seconds)
     counted: Mapping[str, Any] = {
         "records": report.records,
+        "duplicates": report.duplicates,
         "rejected": report.refused,
         "requests": report.requests,
         "retries": report.retries,

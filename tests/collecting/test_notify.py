@@ -174,11 +174,13 @@ def sample(name: str, **labels: str) -> float:
 async def test_runs_are_counted_by_connector() -> None:
     before = sample("marquee_scrapes_total", connector="daily", status="failed")
     records = sample("marquee_scraped_total", connector="daily", what="records")
+    again = sample("marquee_scraped_total", connector="daily", what="duplicates")
     late = sample("marquee_scrapes_late_total", connector="daily")
-    await Notifier()(carried())
+    await Notifier()(carried(duplicates=7))
     await Notifier()(LATE)
     assert sample("marquee_scrapes_total", connector="daily", status="failed") == before + 1
     assert sample("marquee_scraped_total", connector="daily", what="records") == records + 12
+    assert sample("marquee_scraped_total", connector="daily", what="duplicates") == again + 7
     assert sample("marquee_scrapes_late_total", connector="daily") == late + 1
 
 
@@ -200,7 +202,7 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
     server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
     try:
         async with tracking(Mlflow(tracking_uri=server.url, experiment="tests")) as logged:
-            resumed = carried("partial", None, refused=1, faults=[(3, 'no "number"')], requests=4)
+            resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], requests=4)
             resumed.run.counts = ScrapeCounts(records=30, requests=2)
             await Notifier(None, logged)(resumed)
             await Notifier(None, logged)(carried())
@@ -214,6 +216,7 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
             "connector": "daily", "kind": "csv", "trigger": "schedule", "logical_date": DATE, "attempt": "2",
         }  # fmt: skip
         assert (partial.data.metrics["records"], partial.data.metrics["requests"]) == (42, 6)
+        assert (partial.data.metrics["duplicates"], failed.data.metrics["duplicates"]) == (5, 0)
         assert partial.data.metrics["seconds"] == 2.5
         path = client.download_artifacts(partial.info.run_id, "rejected.csv", str(tmp_path))
         assert rejected(path) == ["line,reason", '3,"no ""number"""']
