@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
-from app.connectors.sent import Sent
+from app.connectors.sent import Digests, Sent
 from app.connectors.store import CursorStore
 
 IDS = [f"event-{n}" for n in range(1000)]
@@ -29,6 +30,20 @@ def test_what_was_sent_last_is_remembered_and_no_more_than_may_be():
     later = Sent(packed, most=100)
     later.add(["new"])
     assert Sent(later.packed(packed), most=100).add([IDS[-1], "new"]) == 2
+
+
+def test_digests_are_a_set_also_where_they_crowd_together():
+    chance = random.Random(7)
+    # Few low bits: nearly all of them want the same slots.
+    numbers = [chance.randrange(1 << 40) << 16 | chance.randrange(1, 4) for _ in range(500)]
+    digests, expected = Digests(), set[int]()
+    for number in numbers + numbers[::3]:
+        assert digests.add(number) == (number not in expected)
+        expected.add(number)
+    assert digests.count == len(expected)
+    assert sorted(digests) == sorted(expected)
+    assert all(number in digests for number in expected)
+    assert not any(number + 4 in digests for number in expected)
 
 
 def test_what_comes_again_and_again_is_not_forgotten():
