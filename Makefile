@@ -67,7 +67,7 @@ test-browser: setup ## the dashboard in a real browser (needs chromium)
 	@MARQUEE_REQUIRE_BROWSER=1 $(PYTEST) -m browser
 
 .PHONY: test-connectors
-test-connectors: setup ## connectors against real servers: PostgreSQL (from the system), Synapse (in an environment of its own)
+test-connectors: setup ## connectors against real servers: PostgreSQL and MediaWiki (from the system), Synapse (in an environment of its own)
 	@test -x .cache/synapse/bin/python || { $(PY) -m venv .cache/synapse && \
 	  .cache/synapse/bin/python -m pip install --disable-pip-version-check --quiet matrix-synapse==$(SYNAPSE_VERSION); }
 	@MARQUEE_SYNAPSE_PYTHON=$(CURDIR)/.cache/synapse/bin/python MARQUEE_REQUIRE_CONNECTORS=1 $(PYTEST) -m connectors tests/connectors

@@ -62,7 +62,11 @@ class SteerConnector(Record, frozen=True, kw_only=True, tag_field="type", tag="s
 
 
 class ScrapeCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has done so far; `throttled` counts answers that asked for patience."""
+    """What a run has done so far; `throttled` counts answers that asked for patience.
+
+    `duplicates` of the `records` were the same in all their content as one that the connector had sent before, in this
+    run or an earlier one: at least so many, since a worker remembers some 50,000 to 100,000 of each connector it ran.
+    """
 
     records: Count = 0
     duplicates: Count = 0

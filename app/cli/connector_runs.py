@@ -161,9 +161,9 @@ def _tell(found: dict[str, Any]) -> None:
     if more > 0:
         click.echo(f"... and {more} more were refused: `marquee dlq list` has them", err=True)
     seconds = found["seconds"] or 0.0
-    click.echo(
-        f"{counts['records']} records sent, {counts['rejected']} refused, in {seconds:.1f} s ({found['status']})"
-    )
+    old = f" ({counts['duplicates']} of them the same as before)" if counts["duplicates"] else ""
+    told = f"{counts['records']} records sent{old}, {counts['rejected']} refused"
+    click.echo(f"{told}, in {seconds:.1f} s ({found['status']})")
     if counts["requests"]:
         told = f"{counts['requests']} requests, {counts['retries']} retries, {counts['bytes']:,} bytes"
         click.echo(f"{told}, {counts['not_modified']} answers had nothing new")
@@ -242,11 +242,24 @@ def _runs(call: Call, name: str | None, limit: int) -> None:
         print_json(found)
         return
     rows = [_row(each) for each in found["items"]]
-    headings = ["connector", "status", "trigger", "for", "attempt", "begun", "seconds", "records", "rejected", "error"]
+    headings = [
+        "connector",
+        "status",
+        "trigger",
+        "for",
+        "attempt",
+        "begun",
+        "seconds",
+        "records",
+        "duplicates",
+        "rejected",
+        "error",
+    ]
     print_table(headings, rows, "nothing ran yet")
 
 
 def _row(found: dict[str, Any]) -> list[Any]:
     keys = ("connector", "status", "trigger", "logical_date", "attempt", "started_at", "seconds")
     error = found["error"] or ("later than promised" if found["sla_missed"] else None)
-    return [*(found[key] for key in keys), found["counts"]["records"], found["counts"]["rejected"], error]
+    counted = (found["counts"][name] for name in ("records", "duplicates", "rejected"))
+    return [*(found[key] for key in keys), *counted, error]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.connectors.limits import Spent
+from app.connectors.sent import Sent
 from app.connectors.store import CursorStore, State
 from schemas.entities import ScrapeState
+
+log = logging.getLogger(__name__)
 
 
 class EventStore(CursorStore):
@@ -20,6 +24,7 @@ class EventStore(CursorStore):
         self._state = state
         self._spent: dict[str, Spent] = msgspec.convert(state.state.get("spent", {}), dict[str, Spent])
         self.kept = State(cursor=dict(state.cursor), validators=dict(state.state.get("validators", {})))
+        self._over: tuple[str, Sent] | None = None
         self.fresh = False
         """Whether something was kept that no event has told yet."""
 
@@ -40,6 +45,18 @@ class EventStore(CursorStore):
         """Keep it in the file at once, and for the next event."""
         super().spend(account, spent)
         self._spent[account] = spent
+
+    def remember(self, connector: str, sent: Sent) -> None:
+        """Keep it until the run's end is told: a life that goes on with the run must not take its own for old."""
+        self._over = connector, sent
+
+    def settle(self) -> None:
+        """The run's end is told; what it sent is known to later ones."""
+        if self._over is not None:
+            try:
+                super().remember(*self._over)
+            except OSError as error:
+                log.warning("%s: what was sent is not remembered, duplicates will be missed: %s", self._over[0], error)
 
     def told(self) -> dict[str, Any]:
         """The state that goes into events, besides the cursor."""

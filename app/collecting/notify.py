@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from app.collecting.outbox import Outbox
 from app.collecting.runs import Carried
 from app.connectors.errors import SourceError
 from app.connectors.fetch import Fetcher
@@ -72,31 +73,44 @@ def notice_of(news: News) -> Notice | None:
 
 
 class Webhook:
-    """Sends notices to one address, one after another, each once: what does not arrive is a line in the log."""
+    """Sends notices to one address, one after another: what does not arrive is a line in the log."""
 
-    def __init__(self, url: str, seconds: float, fetcher: Fetcher) -> None:
+    def __init__(self, url: str, seconds: float, fetcher: Fetcher, outbox: Outbox[Notice]) -> None:
         self._url = url
         self._seconds = seconds
         self._fetcher = fetcher
-        self._waiting: asyncio.Queue[Notice] = asyncio.Queue(MOST_WAITING)
+        self._outbox = outbox
+        self._waiting: asyncio.Queue[tuple[str, Notice]] = asyncio.Queue(MOST_WAITING)
+        for name, notice in outbox.left():
+            self._put(name, notice)
 
     def put(self, notice: Notice) -> None:
-        """Send it soon."""
+        """Send it soon, if need be in another life."""
+        self._put(self._outbox.keep(notice), notice)
+
+    def _put(self, name: str, notice: Notice) -> None:
         try:
-            self._waiting.put_nowait(notice)
+            self._waiting.put_nowait((name, notice))
         except asyncio.QueueFull:
+            self._outbox.done(name)
             log.warning("the webhook is too slow, it does not hear: %s", notice.text)
 
     async def run(self) -> None:
-        """Send what is put until cancelled."""
+        """Send what an earlier life left behind, then what is put, until cancelled."""
         while True:
-            notice = await self._waiting.get()
+            name, notice = await self._waiting.get()
             try:
-                await self.send(notice)
-            except Exception as error:
-                log.warning("the webhook did not hear of %r: %s", notice.text, str(error) or type(error).__name__)
+                await self._try(notice)
+                # Not where a stop cut it off: then the next life sends it.
+                self._outbox.done(name)
             finally:
                 self._waiting.task_done()
+
+    async def _try(self, notice: Notice) -> None:
+        try:
+            await self.send(notice)
+        except Exception as error:
+            log.warning("the webhook did not hear of %r: %s", notice.text, str(error) or type(error).__name__)
 
     async def drained(self, seconds: float) -> None:
         """Return once everything was sent, or given up, or so many seconds have passed."""
@@ -148,6 +162,7 @@ def count(news: News) -> None:
     metrics.SCRAPE_SECONDS.labels(name).observe(report.seconds)
     counted: Mapping[str, Any] = {
         "records": report.records,
+        "duplicates": report.duplicates,
         "rejected": report.refused,
         "requests": report.requests,
         "retries": report.retries,

@@ -130,6 +130,7 @@ class Carrier:
             # Before the end is told: nobody would ask for it after a crash between the two.
             await self._sink.send([command_of(retry, self._now())])
         await self._tell(_finished(name, run, report, store, state, self._now()), "finished")
+        store.settle()
         return Carried(name, run, report, retry is not None)
 
     async def _run(self, name: str, config: ConnectorConfig, run: WaitingRun, store: EventStore) -> Report:
@@ -226,6 +227,7 @@ def totals(run: WaitingRun, report: Report) -> ScrapeCounts:
 def _counts(report: Report) -> ScrapeCounts:
     return ScrapeCounts(
         records=report.records,
+        duplicates=report.duplicates,
         rejected=report.refused,
         requests=report.requests,
         retries=report.retries,

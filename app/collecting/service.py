@@ -14,8 +14,9 @@ from mode import Service
 from agents.errors import Unavailable
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
-from app.collecting.notify import Notifier, Webhook
-from app.collecting.runs import Carrier, film_target, person_target
+from app.collecting.notify import Notice, Notifier, Webhook
+from app.collecting.outbox import Outbox
+from app.collecting.runs import Carried, Carrier, film_target, person_target
 from app.collecting.tracking import RunTracking
 from app.connectors.base import FilmTarget, PersonTarget
 from app.connectors.config import ConnectorConfig
@@ -55,9 +56,10 @@ class CollectorService(Service):  # type: ignore[misc]
         board = TableBoard(settings.topics.partitions, owned, rows)
         usable = usable_connectors(settings)
         self._kinds = {name: config.kind for name, config in usable.items()}
-        self._tracking = RunTracking(settings.mlflow, self._kinds)
-        told = settings.collecting
-        self._webhook = Webhook(told.webhook, told.webhook_timeout, self._fetcher) if told.webhook else None
+        told, notices = settings.collecting, settings.data_dir / "connectors" / "notices"
+        self._tracking = RunTracking(settings.mlflow, Outbox(notices / "mlflow", Carried), self._kinds)
+        hook = told.webhook, told.webhook_timeout, self._fetcher, Outbox(notices / "webhook", Notice)
+        self._webhook = Webhook(*hook) if told.webhook else None
         self.collector = Collector(usable, board, sink, carrier, notify=Notifier(self._webhook, self._tracking))
         self._tasks: list[asyncio.Task[None]] = []
 

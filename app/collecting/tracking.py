@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.collecting.outbox import Outbox
 from app.collecting.runs import Carried, totals
 from app.settings import Mlflow
 
@@ -30,31 +31,44 @@ REJECTED: Final = "rejected.csv"
 class RunTracking:
     """Logs runs from a thread, one after another. What MLflow does not take in a few tries is dropped."""
 
-    def __init__(self, settings: Mlflow, kinds: dict[str, str] | None = None, pause: float = PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        settings: Mlflow,
+        outbox: Outbox[Carried],
+        kinds: dict[str, str] | None = None,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
         self._settings = settings
+        self._outbox = outbox
         self._kinds = kinds if kinds is not None else {}
         self._pause = pause
         self._client: ScrapeLog | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow-scrapes")
-        self._waiting: asyncio.Queue[Carried] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[str, Carried, bool]] = asyncio.Queue(MOST_WAITING)
         self.available: bool | None = None
         """Whether the last call reached MLflow; None before the first."""
+        for name, carried in outbox.left() if settings.tracking_uri else ():
+            self._put(name, carried, again=True)
 
     def log(self, carried: Carried) -> None:
-        """Log it soon; nothing where tracking is turned off."""
-        if not self._settings.tracking_uri:
-            return
+        """Log it soon, if need be in another life; nothing where tracking is turned off."""
+        if self._settings.tracking_uri:
+            self._put(self._outbox.keep(carried), carried)
+
+    def _put(self, name: str, carried: Carried, again: bool = False) -> None:
         if self._waiting.full():
-            self._waiting.get_nowait()
+            self._outbox.done(self._waiting.get_nowait()[0])
             self._waiting.task_done()
-        self._waiting.put_nowait(carried)
+        self._waiting.put_nowait((name, carried, again))
 
     async def run(self) -> None:
-        """Log what is put until cancelled."""
+        """Log what an earlier life left behind, then what is put, until cancelled."""
         while True:
-            carried = await self._waiting.get()
+            name, carried, again = await self._waiting.get()
             try:
-                await self._log(carried)
+                await self._log(carried, again)
+                # Not where a stop cut it off: then the next life logs it.
+                self._outbox.done(name)
             finally:
                 self._waiting.task_done()
 
@@ -68,11 +82,11 @@ class RunTracking:
         """Leave a call that still hangs behind: it ends by its own time-out."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _log(self, carried: Carried) -> None:
+    async def _log(self, carried: Carried, again: bool) -> None:
         loop = asyncio.get_running_loop()
         for n in range(TRIES):
             try:
-                await asyncio.wait_for(loop.run_in_executor(self._thread, self._send, carried), 60.0)
+                await asyncio.wait_for(loop.run_in_executor(self._thread, self._send, carried, again or n > 0), 60.0)
                 self.available = True
                 return
             except Exception as error:
@@ -83,9 +97,11 @@ class RunTracking:
                 await asyncio.sleep(self._pause)
         log.info("%s: run %s is not in MLflow", carried.connector, carried.run.run_id)
 
-    def _send(self, carried: Carried) -> None:
+    def _send(self, carried: Carried, again: bool) -> None:
         if self._client is None:
             self._client = ScrapeLog(self._settings)
+        if again:
+            self._client.remove(carried)
         self._client.log(carried, self._kinds.get(carried.connector, ""))
 
 
@@ -109,7 +125,8 @@ class ScrapeLog:
         report, run = carried.report, carried.run
         end = int(time.time() * 1000)
         when = run.logical_date or report.started_at
-        tags = {"connector": carried.connector, "run_id": run.run_id, "status": report.status}
+        tags = {"connector": carried.connector, "run_id": run.run_id, "attempt": str(run.attempt)}
+        tags["status"] = report.status
         begun = end - int(report.seconds * 1000)
         made: Any = self._client.create_run(
             self._experiment_id(), start_time=begun, tags=tags, run_name=f"{carried.connector} {when}"
@@ -129,6 +146,13 @@ class ScrapeLog:
         )
         self._artifacts(name, carried)
         self._client.set_terminated(name, "FAILED" if report.status == "failed" else "FINISHED", end)
+
+    def remove(self, carried: Carried) -> None:
+        """Take away what a try that was cut off has logged of it."""
+        quote = '"' if "'" in carried.run.run_id else "'"
+        mine = f"tags.run_id = {quote}{carried.run.run_id}{quote} and tags.attempt = '{carried.run.attempt}'"
+        for found in self._client.search_runs([self._experiment_id()], mine):
+            self._client.delete_run(found.info.run_id)
 
     def _artifacts(self, name: str, carried: Carried) -> None:
         report = carried.report

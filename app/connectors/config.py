@@ -40,7 +40,7 @@ class ConnectorConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     rate: Rate | None = None
     quota: DailyQuota | None = None
     quota_timezone: Annotated[str, Meta(description="IANA name of the zone whose midnight renews the quota")] = "UTC"
-    robots: Annotated[bool, Meta(description="whether robots.txt is asked before a page")] = False
+    robots: Annotated[bool, Meta(description="whether robots.txt is asked before a page, and its pause kept")] = False
     token_env: Variable | None = None
     source: SourceName | None = None
     terms: Terms = Terms()

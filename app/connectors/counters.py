@@ -6,7 +6,10 @@ import msgspec
 
 
 class Counters(msgspec.Struct):
-    """What a run cost. `throttled` counts 429s, `quota` what was spent of daily quotas, `bytes` those of bodies."""
+    """What a run cost. `throttled` counts 429s, `quota` what was spent of daily quotas, `bytes` those of bodies.
+
+    `duplicates` counts records that went out and were the same as one that went out before.
+    """
 
     requests: int = 0
     retries: int = 0
@@ -14,3 +17,4 @@ class Counters(msgspec.Struct):
     throttled: int = 0
     bytes: int = 0
     quota: int = 0
+    duplicates: int = 0

@@ -138,17 +138,41 @@ class Breaker:
         self._until = self._now() + STAYS_OPEN
 
 
+class Spacing:
+    """Keeps a pause between the requests to one host, whoever makes them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._free = 0.0
+
+    def left(self) -> float:
+        """Seconds until the next request may begin."""
+        return max(0.0, self._free - self._clock.now())
+
+    async def wait(self, pause: float) -> None:
+        """Wait for this request's turn; the next one's is so many seconds later."""
+        begin = max(self._free, self._clock.now())
+        self._free = begin + pause
+        if begin > self._clock.now():
+            await self._clock.sleep(begin - self._clock.now())
+
+
 class Shared:
-    """What the connectors of a process share: one pace an account, one breaker a host."""
+    """What the connectors of a process share: one pace an account, one breaker and one spacing a host."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._paces: dict[tuple[str, str], Pace] = {}
         self._breakers: dict[str, Breaker] = {}
+        self._spacings: dict[str, Spacing] = {}
 
     def pace(self, account: str, rate: str) -> Pace:
         """The pace of an account."""
         return self._paces.setdefault((account, rate), Pace(rate))
+
+    def spacing(self, host: str) -> Spacing:
+        """The pause that a host:port asks for between requests."""
+        return self._spacings.setdefault(host, Spacing(self._clock))
 
     def breaker(self, host: str) -> Breaker:
         """The breaker of a host:port."""

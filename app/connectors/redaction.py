@@ -31,7 +31,7 @@ class Credentials:
         """What a variable holds, None where it is not set or empty."""
         value = self._environ.get(variable or self._variable or "") or None
         if value is not None:
-            self._hide(value)
+            self.hide(value)
         return value
 
     def need(self, variable: str | None = None) -> str:
@@ -42,8 +42,8 @@ class Credentials:
             raise AuthFailedError(f"no credential: set the environment variable {name}")
         return value
 
-    def _hide(self, value: str) -> None:
-        # In every way that it may be written in an address.
+    def hide(self, value: str) -> None:
+        """Keep a secret out of all texts, in every way that it may be written in an address."""
         if len(value) >= SHORTEST:
             self._values |= {value, quote(value, safe=""), quote_plus(value)}
 

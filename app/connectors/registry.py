@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from agents.due import BadScheduleError, check_schedule
-from app.config_errors import explain
+from app.config_errors import explain, unknown_key, with_choices
 from app.connectors.base import Connector, ConnectorConfig
 from app.connectors.commons import CommonsConnector
 from app.connectors.csv import CsvConnector
@@ -78,9 +77,7 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
         raise ConfigError(f"{wrong}; known: {', '.join(KINDS)} - at `$.{path}.kind`")
     unknown = next((key for key in table if key not in kind.spec.__struct_fields__), None)
     if unknown is not None:
-        near = difflib.get_close_matches(unknown, kind.spec.__struct_fields__, 1)
-        hint = f"; did you mean `{near[0]}`?" if near else f". Allowed: {', '.join(kind.spec.__struct_fields__)}"
-        raise ConfigError(f"unknown key `{unknown}`{hint} - at `$.{path}.{unknown}`")
+        raise ConfigError(f"{unknown_key(unknown, kind.spec.__struct_fields__)} - at `$.{path}.{unknown}`")
     try:
         config = msgspec.convert(table, kind.spec)
         make(config, Fetcher())
@@ -88,8 +85,9 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
     except msgspec.ValidationError as error:
         text = str(error)
         place = re.search(r" - at `\$(.*)`$", text)
-        inner = place.group(1) if place else ""
-        raise ConfigError(f"{text[: place.start()] if place else text} - at `$.{path}{inner}`") from error
+        inner = place.group(1).lstrip(".") if place else ""
+        told, inner = with_choices(text[: place.start()] if place else text, inner, kind.spec)
+        raise ConfigError(f"{told} - at `$.{path}{'.' if inner else ''}{inner}`") from error
     except SourceError as error:
         # Connectors say `key: what is wrong` of their own keys.
         key, _, told = str(error).partition(": ")

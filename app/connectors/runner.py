@@ -73,6 +73,7 @@ async def run_connector(
     run.count()
     state.last_run = report
     store.save(name, state)
+    store.remember(name, run.sent)
     return report
 
 
@@ -95,11 +96,14 @@ class _Run:
         self._sink, self._store, self._state, self._report = sink, store, state, report
         self._advance, self._now = advance, now
         self._waiting: list[Outgoing] = []
+        self._ids: list[str] = []
+        self.sent = store.sent(name)
 
     async def take(self, said: Said) -> None:
         match said:
             case Observed():
                 self._waiting.append(outgoing(said, self._now(), self._terms))
+                self._ids.append(said.event_id)
                 self._report.records += 1
             case Refused():
                 self._refuse(said)
@@ -119,6 +123,9 @@ class _Run:
         waiting, self._waiting = self._waiting, []
         if waiting:
             await self._sink.send(waiting)
+            # Not before: what a checkpoint counts is what the broker has.
+            ids, self._ids = self._ids, []
+            self._session.counters.duplicates += self.sent.add(ids)
         return len(waiting)
 
     def failed(self, error: SourceError) -> None:
@@ -133,6 +140,7 @@ class _Run:
     def count(self) -> None:
         report, counted = self._report, self._session.counters
         report.requests, report.retries, report.bytes = counted.requests, counted.retries, counted.bytes
+        report.duplicates = counted.duplicates
         report.throttled, report.not_modified, report.quota_used = (
             counted.throttled,
             counted.not_modified,

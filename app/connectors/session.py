@@ -20,7 +20,6 @@ from app.connectors.body import read_body
 from app.connectors.config import ConnectorConfig
 from app.connectors.counters import Counters
 from app.connectors.errors import (
-    BlockedError,
     IncompleteError,
     MalformedError,
     QuotaExhaustedError,
@@ -30,6 +29,7 @@ from app.connectors.errors import (
 from app.connectors.fetch import Fetcher, retry_after
 from app.connectors.guard import authority
 from app.connectors.limits import Ledger
+from app.connectors.manners import asked_pause
 from app.connectors.redaction import Credentials
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,10 @@ class Session:
         """The same where the service can do without."""
         return self._credentials.get(variable)
 
+    def hide(self, value: str) -> None:
+        """Keep a credential that was obtained meanwhile, such as the token of a log-in, out of all texts too."""
+        self._credentials.hide(value)
+
     def url(self, place: str, params: Params | None = None) -> str:
         """An address: `place` itself if it is one, else under `base_url`; parameters that are None are left out."""
         home = self._config.home()
@@ -156,14 +160,14 @@ class Session:
         `decode` is called with each answer, and what it raises counts as the answer's fault.
         """
         url = self.url(place, params)
-        await self._obey_robots(url)
-        sent = {"Accept-Encoding": "gzip", **(headers or {})}
         shown = self.redact(url)
+        pause = await self._pause(url, shown)
+        sent = {"Accept-Encoding": "gzip", **(headers or {})}
         if revalidate:
             sent |= self._kept.get(shown, {})
 
         async def once() -> Answer:
-            await self._pay(bucket, cost)
+            await self._pay(url, pause, bucket, cost)
             async with (
                 asyncio.timeout(self._fetcher.longest),
                 self._fetcher.request(url, sent, method, data) as response,
@@ -183,8 +187,7 @@ class Session:
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer to be read piece by piece, its status 200, 206 or 416; not tried again. Raises SourceError."""
         try:
-            await self._obey_robots(url)
-            await self._pay("", 1)
+            await self._pay(url, await self._pause(url, self.redact(url)), "", 1)
             async with self._fetcher.request(url, headers) as response:
                 if response.status not in (200, 206, 416):
                     self._check(await self._whole(response, self.redact(url), self._fetcher.max_body), "", ())
@@ -237,7 +240,12 @@ class Session:
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("%s; trying again in %.1f s", self.redact(str(error) or "too slow"), wait)
 
-    async def _pay(self, bucket: str, cost: int) -> None:
+    async def _pause(self, url: str, shown: str) -> float:
+        return await asked_pause(self._fetcher, url, shown) if self._config.robots else 0.0
+
+    async def _pay(self, url: str, pause: float, bucket: str, cost: int) -> None:
+        if pause:
+            await self._fetcher.shared.spacing(authority(url)).wait(pause)
         self.counters.quota += await self._account.pay(bucket, cost)
         self.counters.requests += 1
 
@@ -276,10 +284,6 @@ class Session:
         self._new.pop(shown, None)
         if found:
             self._new[shown] = found
-
-    async def _obey_robots(self, url: str) -> None:
-        if self._config.robots and not await self._fetcher.robots.allows(url):
-            raise BlockedError(f"{self.redact(url)}: robots.txt asks programs to leave it alone")
 
     def _impatient(self, error: RetryableError) -> RetryableError:
         text = f"{error}; it asks for {error.after or 0:.0f} s of patience: run again later"

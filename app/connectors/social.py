@@ -227,6 +227,7 @@ class SocialConnector(Connector[Config]):
         if self.session.clock() >= self._until:
             secret = self.session.token()
             known = b64encode(f"{self.session.token(self.config.client_env)}:{secret}".encode()).decode()
+            self.session.hide(known)
 
             def grant(answer: Answer) -> None:
                 granted = confidential(answer, Granted)
@@ -253,6 +254,7 @@ class SocialConnector(Connector[Config]):
         await self.session.ask(place, method="POST", data=data, headers=headers, decode=decode)
 
     def _begin(self, bearer: str, until: float) -> None:
+        self.session.hide(bearer)
         self._bearer, self._until = bearer, until
 
     async def _authorised(self, place: str, params: Params, parse: Any) -> Page:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Meta
 
-from app.connectors.base import Checkpoint, Connector, ConnectorConfig, Cursor, Note, Request, Said
+from app.connectors.base import Checkpoint, Connector, ConnectorConfig, Cursor, Note, Refused, Request, Said
 from app.connectors.config import Variable
 from app.connectors.database_url import check_url
 from app.connectors.errors import RetryableError, SourceError
@@ -18,7 +18,7 @@ from app.connectors.passed import basis_of
 from app.connectors.rows import RowReader
 from app.connectors.session import Session
 from app.connectors.sql_pages import Pages
-from app.connectors.sql_places import packed, unpacked
+from app.connectors.sql_places import before, packed, unpacked
 
 Column = Annotated[str, Meta(min_length=1, max_length=128)]
 _READS: Final = re.compile(r"\s*(?:select|with|table|values)\b", re.IGNORECASE)
@@ -39,6 +39,14 @@ class Config(Mapped, kw_only=True, frozen=True, forbid_unknown_fields=True):
         Annotated[Column, Meta(description="column that grows when a row changes: comes before the key")] | None
     ) = None
     page_size: Annotated[int, Meta(ge=1, le=100_000, description="rows of one question")] = 1000
+    overlap: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="seconds of `updated`, else numbers of `key`, by which a run begins before the last one's end, "
+            "for rows that are committed late",
+        ),
+    ] = 0
 
 
 class SqlConnector(Connector[Config]):
@@ -68,7 +76,7 @@ class SqlConnector(Connector[Config]):
         finally:
             await pages.close()
         known = ", ".join(name for name, column in self._columns.items() if rows and rows[0][column] is not None)
-        missed = f"; rows without {' or '.join(self._key)} are never read" if keyless else ""
+        missed = f"; {self._missed()}" if keyless else ""
         return f"{pages.place}: {f'a row with {known}' if rows else 'no rows'}{missed}"
 
     async def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
@@ -78,6 +86,7 @@ class SqlConnector(Connector[Config]):
         more = (config.rating_kind, config.film_kind, config.separator, self._key)
         basis = basis_of(source, followed.basis, meaning, more)
         after, done, changed = _begun(cursor, basis, len(self._key))
+        after, keyless = before(after, config.overlap), bool(cursor.get("keyless")) and not changed
         for note in (*changed, *followed.notes):
             yield note
         reader, pages = RowReader(config, source, followed), self._pages()
@@ -95,9 +104,24 @@ class SqlConnector(Connector[Config]):
                         yield found
                 if rows:
                     after = [rows[-1][name] for name in self._key]
-                    yield Checkpoint({"after": [packed(value) for value in after], "rows": done, "basis": basis}, done)
+                    yield Checkpoint(self._cursor(after, done, basis, keyless), done)
+            missed = await pages.unordered()
+            if missed and not keyless:
+                yield Refused(0, self._missed(), b"")
+            if missed != keyless and after is not None:
+                yield Checkpoint(self._cursor(after, done, basis, missed), done)
         finally:
             await pages.close()
+
+    def _cursor(self, after: list[Any], rows: int, basis: str, keyless: bool) -> Cursor:
+        kept = {"after": [packed(value) for value in after], "rows": rows, "basis": basis}
+        # Told once, until there are none any more.
+        return {**kept, "keyless": True} if keyless else kept
+
+    def _missed(self) -> str:
+        names = " or ".join(self._key)
+        way = f"COALESCE({self._key[0]}, ...) AS {self._key[0]}"
+        return f"rows without {names} are never read: give them a value, or read them by a `query` with {way}"
 
     async def _page(self, pages: Pages, after: list[Any] | None) -> list[dict[str, Any]]:
         failures = 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from math import ceil
 from typing import Any, Final
 from uuid import UUID
 
 from app.connectors.errors import SourceError
 
+DAY: Final = 86400
 _READ: Final[dict[str, Any]] = {
     "int": int,
     "str": str,
@@ -32,6 +34,26 @@ def packed(value: Any) -> list[str]:
     if name not in _READ:
         raise SourceError(f"a key column holds {'NULL' if value is None else name}, which orders no rows")
     return [name, str(value)]
+
+
+def before(after: list[Any] | None, overlap: float) -> list[Any] | None:
+    """The place so many seconds or numbers before one. Raises SourceError where a key of its type has none."""
+    if after is None or not overlap:
+        return after
+    first, *rest = after
+    match first:
+        case datetime():
+            return [first - timedelta(seconds=overlap), *rest]
+        case date():
+            return [first - timedelta(days=ceil(overlap / DAY)), *rest]
+        case int():
+            return [first - ceil(overlap), *rest]
+        case float():
+            return [first - overlap, *rest]
+        case Decimal():
+            return [first - Decimal(overlap), *rest]
+        case _:
+            raise SourceError(f"overlap: a {type(first).__name__} has no number or moment before it")
 
 
 def unpacked(kept: list[str]) -> Any:

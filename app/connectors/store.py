@@ -10,6 +10,7 @@ import msgspec
 
 from app.connectors.errors import Reaction
 from app.connectors.limits import Spent
+from app.connectors.sent import Sent
 from app.embedded.files import write_atomically
 
 Status = Literal["running", "success", "partial", "failed"]
@@ -20,12 +21,14 @@ class Report(msgspec.Struct):
 
     A failed run has an `error` and the `reaction` to it; `retry_at` is the moment (RFC 3339) from which on it may go
     better, where the source said so. Counts of requests, retries, 429s (`throttled`), 304s (`not_modified`), bytes
-    of bodies, and what was spent of daily quotas are those of this run.
+    of bodies, and what was spent of daily quotas are those of this run. `duplicates` of the `records` were the same, to
+    the last character, as one that the connector sent before, as far as is remembered.
     """
 
     connector: str
     status: Status = "running"
     records: int = 0
+    duplicates: int = 0
     refused: int = 0
     faults: list[tuple[int, str]] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
@@ -81,6 +84,24 @@ class CursorStore:
     def spend(self, account: str, spent: Spent) -> None:
         """Keep it before the request goes out: what a crash loses would be asked for twice."""
         write_atomically(self._quota(account), msgspec.json.encode(spent))
+
+    def sent(self, connector: str) -> Sent:
+        """Which records the connector sent in earlier runs here."""
+        return Sent(self._remembered(connector))
+
+    def remember(self, connector: str, sent: Sent) -> None:
+        """Remember what a run sent beside what other runs sent meanwhile; only to be called once the run is over."""
+        if sent:
+            write_atomically(self._sent(connector), sent.packed(self._remembered(connector)))
+
+    def _remembered(self, connector: str) -> bytes:
+        try:
+            return self._sent(connector).read_bytes()
+        except OSError:
+            return b""
+
+    def _sent(self, connector: str) -> Path:
+        return self.directory / "sent" / f"{connector}.u64"
 
     def _path(self, connector: str) -> Path:
         return self.directory / f"{connector}.json"

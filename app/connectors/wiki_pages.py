@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -132,6 +133,24 @@ def parse_same_film(body: bytes, imdb: str) -> list[str]:
 def parse_views(body: bytes) -> int:
     """The sum of the views in an answer of the REST API. Raises MalformedError or IncompleteError."""
     return sum(int(each["views"]) for each in decoded(body, dict[str, list[dict[str, Any]]]).get("items", []))
+
+
+def text_of(source: str) -> str:
+    """A page's text with its headings, made from its source, for wikis that do not make one (TextExtracts)."""
+    parts = []
+    parsed = extra("mwparserfromhell", "wikipedia").parse(source)
+    for section in parsed.get_sections(flat=True, include_lead=True):
+        headings = section.filter_headings(recursive=False)
+        for each in headings:
+            parts.append(f"{'=' * each.level} {each.title.strip_code().strip()} {'=' * each.level}")
+            section.remove(each)
+        for tag in section.filter_tags(matches=lambda node: str(node.tag).lower() in ("ref", "table")):
+            with suppress(ValueError):  # it stood in one that is gone already
+                section.remove(tag)
+        for link in section.filter_wikilinks(matches=lambda node: ":" in str(node.title), recursive=False):
+            section.remove(link)
+        parts.append(str(section.strip_code()))
+    return "\n".join(parts)
 
 
 def the_page(pages: list[WikiPage], title: str) -> WikiPage:

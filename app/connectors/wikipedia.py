@@ -36,6 +36,7 @@ from app.connectors.wiki_pages import (
     parse_same_film,
     parse_sitelink,
     parse_views,
+    text_of,
     the_page,
 )
 
@@ -127,6 +128,9 @@ class WikipediaConnector(Connector[Config]):
         }  # fmt: skip
         content = the_page(await self._pages(whole), page.title)
         page.extract, page.revisions = content.extract, content.revisions
+        if page.extract is None and page.source:
+            page.extract = text_of(page.source)
+            yield Note(f"{film.film_id}: this wiki has no TextExtracts, its text was made from the page's source")
         for record in parse_film_page(page, film, source, self.config.plot):
             if self.config.scores or record.topic != "ratings":
                 yield observed(record)

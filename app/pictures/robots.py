@@ -15,6 +15,7 @@ KEPT_SECONDS: Final = 3600.0
 KEPT_SITES: Final = 4096
 MOST_BYTES: Final = 512 << 10
 """RFC 9309 asks for at least 500 KiB to be read."""
+LONGEST_DELAY: Final = 86400.0
 REFUSALS: Final = frozenset({"noindex", "noimageindex", "noai", "noimageai", "none"})
 """Words of X-Robots-Tag that speak against keeping a picture or learning from it."""
 
@@ -30,10 +31,18 @@ class Robots:
         self._clock = clock
         self._rules: dict[str, tuple[float, asyncio.Future[Protego | None]]] = {}
 
+    def delay(self, url: str) -> float:
+        """Seconds that a site wants between two requests (Crawl-delay); 0 where it wants none, or was not asked yet."""
+        _, rules = self._rules.get(_site(url), (0.0, None))
+        read = rules is not None and rules.done() and not rules.cancelled() and rules.exception() is None
+        found = rules.result() if rules is not None and read else None
+        seconds = found.crawl_delay(AGENT) if found is not None else None
+        # What is no number, or more than a day, is no wish that anybody has.
+        return min(float(seconds), LONGEST_DELAY) if seconds is not None and seconds > 0 else 0.0
+
     async def allows(self, url: str) -> bool | None:
         """Whether the site lets Marquee fetch the address; None where its rules cannot be had, and it is left alone."""
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc}"
+        site = _site(url)
         at, rules = self._rules.get(site, (0.0, None))
         if rules is None or self._clock() - at > KEPT_SECONDS:
             if len(self._rules) >= KEPT_SITES:
@@ -60,6 +69,11 @@ class Robots:
         if status >= 500 or status == 429:
             return None
         return Protego.parse(content[:MOST_BYTES].decode("utf-8", "replace") if status == 200 else "")
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def refused_by_tag(headers: Iterable[str]) -> str | None:

@@ -36,7 +36,12 @@ def test_a_run_sends_the_good_rows_and_puts_the_bad_ones_away(configured: Marque
 def test_the_next_run_goes_on_and_from_start_begins_anew(configured: Marquee) -> None:
     configured("connectors", "run", "ml", code=1)
     assert configured.json("connectors", "run", "ml")["counts"]["records"] == 0
-    assert configured.json("connectors", "run", "ml", "--from-start", code=1)["counts"]["records"] == 2
+    anew = configured.json("connectors", "run", "ml", "--from-start", code=1)["counts"]
+    assert (anew["records"], anew["duplicates"]) == (2, 2)
+    assert (
+        "2 records sent (2 of them the same as before), 1 refused"
+        in configured("connectors", "run", "ml", "--from-start", code=1).stdout
+    )
     (row,) = configured.json("connectors", "list")["items"]
     assert (row["name"], row["last_run"]["status"], row["last_run"]["counts"]["records"]) == ("ml", "partial", 2)
     shown = configured.json("connectors", "show", "ml")

@@ -192,6 +192,8 @@ def test_runs_are_listed_of_one_connector_or_of_all(marquee: Marquee, served: Se
         "r2",
     ]
     text = marquee("connectors", "runs").stdout
+    assert "duplicates" in text
+    assert "987" in text
     assert "later than promised" in text
     assert "503" in text
     assert len(marquee.json("connectors", "runs")["items"]) == 4

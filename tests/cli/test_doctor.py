@@ -114,7 +114,15 @@ def test_passwords_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("[web]\nprot = 1\n", "marquee.toml:2: web.prot: unknown key `prot`; did you mean `port`?"),
+        ("[web]\nprot = 1\n", "marquee.toml:2: web.prot: unknown key `prot`; did you mean `port`? Allowed: host, port"),
+        (
+            '[worker]\nlog = "loud"\n',
+            "marquee.toml:2: worker.log: Invalid enum value 'loud'. Allowed: auto, human, json",
+        ),
+        (
+            '[[films]]\ntitel = "x"\n',
+            "marquee.toml:2: films[0].titel: unknown key `titel`; did you mean `title`? Allow",
+        ),
         ("[web\n", "not valid TOML"),
         ('[connectors.x]\nkind = "smoke"\n', "marquee.toml:2: connectors.x.kind: unknown kind 'smoke'"),
         ('[connectors.x]\nkind = "csv"\npath = ""\n', "marquee.toml:3: connectors.x.path"),

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.collecting.notify import Notifier, Webhook, notice_of
+from app.collecting.notify import Notice, Notifier, Webhook, notice_of
+from app.collecting.outbox import Outbox
 from app.collecting.runs import Carried
-from app.collecting.tracking import RunTracking
+from app.collecting.tracking import RunTracking, ScrapeLog
 from app.connectors.errors import Reaction
 from app.connectors.fetch import Fetcher
 from app.connectors.store import Report
@@ -69,7 +70,7 @@ class Hook:
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
         self.statuses: list[int] = []
-        self.goes_on = asyncio.Event()
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
         self.goes_on.set()
         self.port = 0
 
@@ -80,6 +81,7 @@ class Hook:
     async def answer(self, request: web.Request) -> web.Response:
         assert request.content_type == "application/json"
         self.heard.append(await request.json())
+        self.asked.set()
         await self.goes_on.wait()
         return web.Response(status=self.statuses.pop(0) if self.statuses else 204)
 
@@ -98,9 +100,9 @@ async def hook() -> AsyncIterator[Hook]:
 
 
 @asynccontextmanager
-async def sending(hook: Hook, seconds: float = 30.0, allow: bool = True) -> AsyncIterator[Webhook]:
+async def sending(hook: Hook, folder: Path, seconds: float = 30.0, allow: bool = True) -> AsyncIterator[Webhook]:
     async with Fetcher((f"127.0.0.1:{hook.port}",) if allow else ()) as fetcher:
-        webhook = Webhook(hook.url, seconds, fetcher)
+        webhook = Webhook(hook.url, seconds, fetcher, Outbox(folder, Notice))
         task = asyncio.create_task(webhook.run())
         yield webhook
         task.cancel()
@@ -108,8 +110,8 @@ async def sending(hook: Hook, seconds: float = 30.0, allow: bool = True) -> Asyn
             await task
 
 
-async def test_the_webhook_hears_what_happened_as_json(hook: Hook) -> None:
-    async with sending(hook) as webhook:
+async def test_the_webhook_hears_what_happened_as_json(hook: Hook, tmp_path: Path) -> None:
+    async with sending(hook, tmp_path) as webhook:
         notify = Notifier(webhook)
         for news in (carried(), carried("success", None), LATE):
             await notify(news)
@@ -123,10 +125,10 @@ async def test_the_webhook_hears_what_happened_as_json(hook: Hook) -> None:
 
 
 async def test_a_webhook_that_fails_costs_a_line_in_the_log_and_nothing_else(
-    hook: Hook, caplog: pytest.LogCaptureFixture
+    hook: Hook, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     hook.statuses = [500]
-    async with sending(hook) as webhook:
+    async with sending(hook, tmp_path) as webhook:
         for _ in range(2):
             await Notifier(webhook)(carried())
         await webhook.drained(30)
@@ -134,16 +136,20 @@ async def test_a_webhook_that_fails_costs_a_line_in_the_log_and_nothing_else(
     assert [record.levelno for record in caplog.records if "it answered 500" in record.message] == [logging.WARNING]
 
 
-async def test_a_webhook_that_hangs_is_given_up_and_holds_no_run(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_webhook_that_hangs_is_given_up_and_holds_no_run(
+    hook: Hook, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     hook.goes_on.clear()
-    async with sending(hook, seconds=0.2) as webhook:
+    async with sending(hook, tmp_path, seconds=0.2) as webhook:
         await Notifier(webhook)(carried())
         await webhook.drained(30)
     assert "did not hear" in caplog.text
 
 
-async def test_a_private_address_has_to_be_allowed(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
-    async with sending(hook, allow=False) as webhook:
+async def test_a_private_address_has_to_be_allowed(
+    hook: Hook, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    async with sending(hook, tmp_path, allow=False) as webhook:
         await Notifier(webhook)(carried())
         await webhook.drained(30)
     assert hook.heard == []
@@ -174,17 +180,19 @@ def sample(name: str, **labels: str) -> float:
 async def test_runs_are_counted_by_connector() -> None:
     before = sample("marquee_scrapes_total", connector="daily", status="failed")
     records = sample("marquee_scraped_total", connector="daily", what="records")
+    again = sample("marquee_scraped_total", connector="daily", what="duplicates")
     late = sample("marquee_scrapes_late_total", connector="daily")
-    await Notifier()(carried())
+    await Notifier()(carried(duplicates=7))
     await Notifier()(LATE)
     assert sample("marquee_scrapes_total", connector="daily", status="failed") == before + 1
     assert sample("marquee_scraped_total", connector="daily", what="records") == records + 12
+    assert sample("marquee_scraped_total", connector="daily", what="duplicates") == again + 7
     assert sample("marquee_scrapes_late_total", connector="daily") == late + 1
 
 
 @asynccontextmanager
-async def tracking(settings: Mlflow) -> AsyncIterator[RunTracking]:
-    found = RunTracking(settings, {"daily": "csv"}, pause=0.01)
+async def tracking(settings: Mlflow, folder: Path) -> AsyncIterator[RunTracking]:
+    found = RunTracking(settings, Outbox(folder, Carried), {"daily": "csv"}, pause=0.01)
     task = asyncio.create_task(found.run())
     yield found
     task.cancel()
@@ -199,8 +207,8 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
 
     server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
     try:
-        async with tracking(Mlflow(tracking_uri=server.url, experiment="tests")) as logged:
-            resumed = carried("partial", None, refused=1, faults=[(3, 'no "number"')], requests=4)
+        async with tracking(Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox") as logged:
+            resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], requests=4)
             resumed.run.counts = ScrapeCounts(records=30, requests=2)
             await Notifier(None, logged)(resumed)
             await Notifier(None, logged)(carried())
@@ -214,6 +222,7 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
             "connector": "daily", "kind": "csv", "trigger": "schedule", "logical_date": DATE, "attempt": "2",
         }  # fmt: skip
         assert (partial.data.metrics["records"], partial.data.metrics["requests"]) == (42, 6)
+        assert (partial.data.metrics["duplicates"], failed.data.metrics["duplicates"]) == (5, 0)
         assert partial.data.metrics["seconds"] == 2.5
         path = client.download_artifacts(partial.info.run_id, "rejected.csv", str(tmp_path))
         assert rejected(path) == ["line,reason", '3,"no ""number"""']
@@ -223,13 +232,13 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
 
 
 async def test_while_mlflow_is_away_runs_are_dropped_after_a_few_tries(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with tracking(Mlflow(tracking_uri=f"http://127.0.0.1:{free_port()}")) as logged:
+    async with tracking(Mlflow(tracking_uri=f"http://127.0.0.1:{free_port()}"), tmp_path) as logged:
         tries = []
         send = logged._send
-        monkeypatch.setattr(logged, "_send", lambda run: (tries.append(1), send(run)))
+        monkeypatch.setattr(logged, "_send", lambda *run: (tries.append(1), send(*run)))
         await Notifier(None, logged)(carried())
         await logged.drained(300)
         assert logged.available is False
@@ -238,11 +247,95 @@ async def test_while_mlflow_is_away_runs_are_dropped_after_a_few_tries(
     assert len([record for record in caplog.records if "is away" in record.message]) == 1
 
 
-async def test_without_a_tracking_address_nothing_is_kept_for_it() -> None:
-    async with tracking(Mlflow(tracking_uri="")) as logged:
+async def test_without_a_tracking_address_nothing_is_kept_for_it(tmp_path: Path) -> None:
+    async with tracking(Mlflow(tracking_uri=""), tmp_path) as logged:
         await Notifier(None, logged)(carried())
         await logged.drained(30)
         assert logged.available is None
+
+
+async def test_a_notice_that_a_kill_kept_from_the_webhook_is_sent_by_the_next_life(hook: Hook, tmp_path: Path) -> None:
+    async with Fetcher((f"127.0.0.1:{hook.port}",)) as fetcher:
+        # Nobody sends: a process that was killed has got no further.
+        dead = Notifier(Webhook(hook.url, 30.0, fetcher, Outbox(tmp_path, Notice)))
+        for news in (carried(), LATE, carried("success", None)):
+            await dead(news)
+    assert len(Outbox(tmp_path, Notice).left()) == 2
+    async with sending(hook, tmp_path) as webhook:
+        await webhook.drained(30)
+    assert [heard["what"] for heard in hook.heard] == ["failed", "sla-missed"]
+    async with sending(hook, tmp_path) as webhook:
+        await Notifier(webhook)(carried(reaction="pause"))
+        await webhook.drained(30)
+    assert [heard["what"] for heard in hook.heard[2:]] == ["paused"]
+    assert Outbox(tmp_path, Notice).left() == []
+
+
+async def test_a_notice_that_a_stop_cut_off_is_sent_again(hook: Hook, tmp_path: Path) -> None:
+    hook.goes_on.clear()
+    async with sending(hook, tmp_path) as webhook:
+        await Notifier(webhook)(carried())
+        await hook.asked.wait()
+    hook.goes_on.set()
+    async with sending(hook, tmp_path) as webhook:
+        await webhook.drained(30)
+    assert hook.heard[0] == hook.heard[1]
+
+
+@pytest.mark.embedded
+async def test_a_run_that_a_kill_kept_from_mlflow_is_logged_once_by_the_next_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
+    try:
+        settings, outbox = Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox"
+        cut, unsent = carried(refused=1, faults=[(3, "no number")]), carried("success", None)
+        unsent.run.run_id = "it's another"
+        dead, log = RunTracking(settings, Outbox(outbox, Carried)), ScrapeLog(settings)
+        for each in (cut, unsent):
+            await Notifier(None, dead)(each)
+        with monkeypatch.context() as patch:
+            # The process dies when the run is made and nothing of it is told yet.
+            patch.setattr(MlflowClient, "log_batch", killed)
+            with pytest.raises(KeyboardInterrupt):
+                log.log(cut, "csv")
+        async with tracking(settings, outbox) as logged:
+            await logged.drained(120)
+        assert Outbox(outbox, Carried).left() == []
+        client = MlflowClient(tracking_uri=server.url)
+        experiment = client.get_experiment_by_name("tests-scrapes")
+        found = client.search_runs([experiment.experiment_id])
+        assert {run.data.tags["run_id"]: run.info.status for run in found} == {
+            "r": "FAILED",
+            "it's another": "FINISHED",
+        }
+        assert len(found) == 2
+        assert {run.data.metrics["records"] for run in found} == {12}
+    finally:
+        await server.child.stop()
+
+
+def killed(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_is_no_notice_is_put_away_and_a_full_disk_costs_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(tmp_path, Notice)
+    (tmp_path / "torn.json").write_text('{"what": "fai')
+    assert (outbox.left(), list(tmp_path.iterdir())) == ([], [])
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("app.collecting.outbox.write_atomically", full)
+    notice = notice_of(LATE)
+    assert notice is not None
+    outbox.done(outbox.keep(notice))
+    assert "no space left" in caplog.text
 
 
 def test_a_notice_is_plain_json() -> None:

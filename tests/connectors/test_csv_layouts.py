@@ -153,7 +153,7 @@ async def test_a_file_without_the_column_says_which_there_are(tmp_path: Path) ->
         ({"header": False}, "has to give numbers"),
         ({"header": False, "columns": {"imdb": "1", "value": "two"}}, "has to give numbers"),
         ({"header": False, "columns": {"imdb": "0", "value": "2"}}, "has to give numbers"),
-        ({"columns": {"imdb": "1", "vallue": "2"}}, "unknown field `vallue`"),
+        ({"columns": {"imdb": "1", "vallue": "2"}}, "unknown key `vallue`; did you mean `value`"),
         ({"delimiter": "::"}, "length <= 1"),
     ],
 )

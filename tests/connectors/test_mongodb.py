@@ -170,7 +170,7 @@ async def test_a_secret_address_is_taken_from_the_environment_and_shown_nowhere(
         ({"url": "postgres://host/x"}, "matching regex"),
         ({"where": {"$where": "sleep(1000)"}}, "run programs in the database"),
         ({"fields": {"imdb": "film.imdb"}}, "needs `text`"),
-        ({"fields": {"imdb": "film.imdb", "body": "x"}}, "unknown field `body`"),
+        ({"fields": {"imdb": "film.imdb", "body": "x"}}, "unknown key `body`"),
     ],
 )
 def test_keys_that_contradict_each_other_are_told_before_a_run(change: dict[str, Any], reason: str) -> None:

@@ -20,7 +20,15 @@ RULES = {
     "no path": ('kind = "csv"', r"1: connectors\.ml: Object missing required field `path`"),
     "misspelt": (
         'kind = "csv"\npath = "x"\nscal = "1:5"',
-        r"4: connectors\.ml\.scal: unknown key `scal`; did you mean `scale`\?",
+        r"4: connectors\.ml\.scal: unknown key `scal`; did you mean `scale`\? Allowed: kind, base_url, ",
+    ),
+    "value": (
+        'kind = "csv"\npath = "x"\nrating_kind = "grade"',
+        r"4: connectors\.ml\.rating_kind: Invalid enum value 'grade'\. Allowed: (\w+, )+single",
+    ),
+    "terms": (
+        'kind = "csv"\npath = "x"\n[connectors.ml.terms]\nttl = 3',
+        r"5: connectors\.ml\.terms\.ttl: unknown key `ttl`\. Allowed: ttl_days, ",
     ),
     "scale": ('kind = "csv"\npath = "x"\nscale = "five"', r"4: connectors\.ml\.scale: Expected `str` matching regex"),
     "no room": ('kind = "csv"\npath = "x"\nscale = "5:1"', r"4: connectors\.ml\.scale: 5:1 has no room"),

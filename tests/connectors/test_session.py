@@ -160,6 +160,54 @@ async def test_a_page_that_robots_txt_names_is_not_asked_for(echo: Echo) -> None
     assert len(echo.asked) == 1
 
 
+async def test_the_pause_that_robots_txt_asks_for_is_kept_by_all_who_ask_that_host(echo: Echo) -> None:
+    echo.robots = "User-agent: *\nCrawl-delay: 7\n\nUser-agent: other\nCrawl-delay: 99\n"
+    clock = FakeClock()
+    async with serving(Echo()) as free, _session(echo, free, clock=clock, robots=True) as session:
+        config = ConnectorConfig(kind="html", base_url=echo.url, robots=True)
+        other = Session(config, session._fetcher, {})
+        await session.get_json("a")
+        await session.get_json(f"{free.url}/b")
+        assert clock.slept == []
+        await other.get_json("c")
+        assert clock.slept == [7]
+        clock.time += 3
+        async with session.stream(f"{echo.url}/d", {}):
+            assert clock.slept == [7, 4]
+        clock.time += 60
+        echo.faults.append(status(503, headers={"Retry-After": "1"}))
+        await session.get_json("e")
+        # The second try is a request as well: a second for its answer, six more for robots.txt.
+        assert clock.slept[2:] == [1, 6]
+        careless = Session(ConnectorConfig(kind="csv", base_url=echo.url), session._fetcher, {})
+        await careless.get_json("f")
+        assert len(clock.slept) == 4
+
+
+async def test_a_pause_that_outlasts_our_patience_is_waited_for_by_a_later_run(echo: Echo) -> None:
+    echo.robots = "User-agent: marquee\nCrawl-delay: 1000\n"
+    clock = FakeClock()
+    async with _session(echo, clock=clock, robots=True) as session:
+        await session.get_json("a")
+        clock.time += 400
+        with pytest.raises(RetryableError, match=r"1000 s between requests") as error:
+            await session.get_json("b")
+        assert error.value.after == 600
+        clock.time += 600
+        await session.get_json("c")
+        assert (len(echo.asked), clock.slept) == (2, [])
+
+
+@pytest.mark.parametrize("wish", ["-5", "nan", "soon", "0", ""])
+async def test_a_pause_that_is_none_is_not_kept(echo: Echo, wish: str) -> None:
+    echo.robots = f"User-agent: *\nCrawl-delay: {wish}\n"
+    clock = FakeClock()
+    async with _session(echo, clock=clock, robots=True) as session:
+        for place in "ab":
+            await session.get_json(place)
+    assert clock.slept == []
+
+
 async def test_credentials_do_not_follow_a_redirect_to_another_host(echo: Echo) -> None:
     async with serving(Echo()) as other:
         echo.elsewhere = f"{other.url}/x"

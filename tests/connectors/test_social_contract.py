@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+import logging
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -398,3 +399,27 @@ def test_its_keys_differ_by_network() -> None:
     for keys, says in (({"profile": "mastodon"}, "name one"), ({"profile": "bluesky"}, "name a handle")):
         with pytest.raises(Exception, match=says):
             config_of("s", {"kind": "social", **keys})
+
+
+@pytest.mark.parametrize(
+    ("suite", "secrets"),
+    [(TestBluesky(), ("jwt-1",)), (TestReddit(), ("token-1", b64encode(b"client:s3cr3t/va1ue+of=it").decode()))],
+)
+async def test_tokens_that_were_obtained_are_no_more_told_than_passwords(
+    suite: ConnectorSuite, secrets: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = []
+    shown = msgspec.json.encode({"error": "what is", "message": f"{' '.join(secrets)}?"})
+    for code in (200, 400, 404, 429, 500):
+        site = suite.service()
+        async with serving(site):
+            # The first request is the log-in.
+            site.faults.extend([None, *[status(code, shown)] * 3])
+            broker = Broker()
+            report = await suite.run(site, tmp_path / str(code), FakeClock(), broker, retries=1)
+            assert all(secret in str(site.asked) for secret in secrets)
+            told.append(msgspec.json.encode(report).decode() + str(broker.sent(dead=True)))
+    assert "***" in str(told)
+    for text in (*told, caplog.text):
+        assert not any(secret in text for secret in secrets)

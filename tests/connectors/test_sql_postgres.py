@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.connectors.base import Observed, Request
 from app.connectors.errors import AuthFailedError, NotFoundError, RetryableError, SourceError
@@ -92,6 +94,46 @@ async def test_times_with_a_zone_uuids_and_exact_numbers_order_rows_as_well(data
         assert [each[0] for each in kept] == {
             "id": ["UUID"], "exact": ["Decimal"],
         }.get(order["key"] if len(order) == 1 else "", ["datetime", "UUID"])  # fmt: skip
+
+
+async def test_a_row_that_is_committed_after_later_ones_were_read_is_found_by_an_overlap(
+    database: str, tmp_path: Path
+) -> None:
+    order = {"key": "id", "updated": "changed"}
+    late = "INSERT INTO scores VALUES (901, 'tt0133093', 4, 'late', '2026-03-01 00:00:00')"
+    early = "INSERT INTO scores VALUES (902, 'tt0133093', 4, 'early', '2026-03-01 00:00:05')"
+    engine = create_async_engine(database)
+    try:
+        async with engine.connect() as slow:
+            await slow.execute(text(late))
+            await fill(database, early, table=False)
+            for overlap in (0, 60):
+                report, _ = await run(database, tmp_path / str(overlap), **order, overlap=overlap)
+                assert (report.records, report.duplicates) == (ROWS + 1, 0)
+            await slow.commit()
+    finally:
+        await engine.dispose()
+    found = {}
+    for overlap in (0, 60):
+        report, broker = await run(database, tmp_path / str(overlap), **order, overlap=overlap)
+        found[overlap] = [each["source_record_id"] for each in broker.records("ratings")]
+    assert found == {0: [], 60: ["901", "902"]}
+    # What an overlap brings again is known to be the same.
+    assert report.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [("changed::date", "date"), ("stars::double precision", "float"), ("changed AT TIME ZONE 'UTC'", "datetime")],
+)
+async def test_an_overlap_fits_the_type_of_the_key(database: str, tmp_path: Path, column: str, key: str) -> None:
+    query = f"SELECT id, film, stars, who, changed, {column} AS place FROM scores"
+    table = {**{n: e for n, e in keys(url_env=VARIABLE).items() if n != "table"}, "query": query, "updated": "place"}
+    for _ in range(2):
+        report, _ = await read({**table, "overlap": 90_000}, tmp_path, environ={VARIABLE: database})
+        assert (report.status, report.error) == ("success", None)
+    assert report.records == report.duplicates > 0
+    assert CursorStore(tmp_path).load(NAME).cursor["after"][0][0] == key
 
 
 async def test_nothing_is_written_whatever_the_query_does(database: str, tmp_path: Path) -> None:

@@ -89,9 +89,45 @@ async def test_rows_without_a_key_are_told_of_by_the_check(tmp_path: Path) -> No
     table = table_of(tmp_path, updated="changed")
     do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 3")
     async with opened(table) as connector:
-        assert "rows without changed or id are never read" in await connector.check()
-    _, broker = await read(table, tmp_path)
-    assert len(broker.sent()) == ROWS - 1
+        assert "rows without changed or id are never read: give them a value" in await connector.check()
+
+
+async def test_rows_without_a_key_are_put_away_as_one_and_told_of_once(tmp_path: Path) -> None:
+    table = table_of(tmp_path, updated="changed")
+    do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 3")
+    report, broker = await read(table, tmp_path)
+    assert (report.status, len(broker.sent())) == ("partial", ROWS - 1)
+    (letter,) = broker.records("dead-letters")
+    assert "rows without changed or id are never read" in letter["error"]
+    assert "COALESCE(changed, ...) AS changed" in letter["error"]
+    report, broker = await read(table, tmp_path)
+    assert (report.status, broker.sent(), broker.sent(dead=True)) == ("success", [], [])
+    do(tmp_path, "UPDATE scores SET changed = '2026-06-01 00:00:00' WHERE id = 3")
+    report, broker = await read(table, tmp_path)
+    assert [rating["source_record_id"] for rating in broker.records("ratings")] == ["3"]
+    do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 4")
+    assert (await read(table, tmp_path))[0].refused == 1
+
+
+async def test_a_query_that_fills_the_gaps_reads_rows_without_a_key(tmp_path: Path) -> None:
+    query = "SELECT id, film, stars, who, COALESCE(changed, '1970-01-01 00:00:00') AS changed FROM scores"
+    table = {name: each for name, each in table_of(tmp_path, updated="changed", query=query).items() if name != "table"}
+    do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 3")
+    report, broker = await read(table, tmp_path)
+    assert (report.status, len(broker.sent())) == ("success", ROWS)
+
+
+async def test_a_run_begins_so_many_numbers_before_the_end_of_the_last(tmp_path: Path) -> None:
+    table = table_of(tmp_path, overlap=10)
+    assert (await read(table, tmp_path))[0].duplicates == 0
+    do(tmp_path, "DELETE FROM scores WHERE id = 245", "INSERT INTO scores VALUES (251, 'tt0133093', 4, 'new', NULL)")
+    report, _ = await read(table, tmp_path)
+    assert (report.records, report.duplicates) == (10, 9)
+    assert CursorStore(tmp_path).load(NAME).cursor["after"] == [["int", "251"]]
+    report, _ = await read(table_of(tmp_path, key="who", overlap=10), tmp_path / "text")
+    assert report.status == "success"
+    report, _ = await read(table_of(tmp_path, key="who", overlap=10), tmp_path / "text")
+    assert "a str has no number or moment before it" in (report.error or "")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from app.connectors.wiki_pages import (
     parse_sitelink,
     plot_in,
     scores_in,
+    text_of,
     the_page,
 )
 from schemas.events import FactsObserved
@@ -277,6 +278,41 @@ def test_plots_end_where_the_next_section_begins() -> None:
     assert plot_in("a\n== Plot ==\nb\n\n=== c ===\nd\n== Cast ==\ne", ("plot",)) == "b\nd"
     assert plot_in("a\n== Plot ==\n== Cast ==\ne", ("Plot",)) is None
     assert plot_in("Plot\nb", ("Plot",)) is None
+
+
+def test_a_text_is_made_from_the_source_where_the_wiki_makes_none() -> None:
+    source = """lead<ref>one<ref>two</ref></ref> {{box|x=y}}
+
+== ''Plot'' ==
+Cobb [[thief|steals]].<ref>not this</ref>[[File:x.jpg|thumb|a caption]]
+
+=== Ending ===
+A '''top'''<!-- never --> spins.
+{|
+| a || b<ref>c</ref>
+|}
+== Cast ==
+* Somebody"""
+    text = text_of(source)
+    assert plot_in(text, ("Plot",)) == "Cobb steals.\nA top spins."
+    assert not any(word in text for word in ("one", "box", "not this", "caption", "never", "||"))
+    assert (text_of(""), text_of("== a")) == ("", "== a")
+
+
+async def test_a_wiki_without_extracts_gives_plots_and_scores_all_the_same(tmp_path: Path) -> None:
+    class Bare(Wikis):
+        def page(self, asked: dict[str, str]) -> dict[str, Any]:
+            said = super().page(asked)
+            if "extracts" in asked["prop"]:
+                del said["query"]["pages"][0]["extract"]
+                warning = {"warnings": 'Unrecognized value for parameter "prop": extracts'}
+                return {"warnings": {"query": warning}, **super().page({**asked, "rvcontinue": "1|2"})}
+            return said
+
+    async with serving(Bare()) as site:
+        broker, report = await _run(tmp_path, site, FILMS[0])
+    assert len(broker.records("facts")) == 1
+    assert "no TextExtracts" in report.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def told(offset: int, event: Record) -> Message[Any]:
 
 def finished(run_id: str, status: str = "success", attempt: int = 1, **known: Any) -> ScrapeFinished:
     """The end of a run of `daily`."""
-    counts = ScrapeCounts(records=1200, rejected=3, requests=7, retries=2, bytes=123_456)
+    counts = ScrapeCounts(records=1200, duplicates=987, rejected=3, requests=7, retries=2, bytes=123_456)
     said = {"counts": counts, "cursor_before": {"line": 1}, "cursor_after": {"line": 1201}, **known}
     return ScrapeFinished(
         run_id=run_id, connector="daily", status=status, attempt=attempt,  # type: ignore[arg-type]

@@ -89,6 +89,7 @@ async def test_the_history_tells_of_every_attempt_what_it_did(collecting: Runnin
     assert retried["resumed"]
     assert failed["error"].startswith("503")
     assert (good["seconds"], good["counts"]["bytes"], good["cursor_after"]) == (61.5, 123_456, {"line": 1201})
+    assert (good["counts"]["records"], good["counts"]["duplicates"]) == (1200, 987)
 
 
 async def test_the_history_comes_in_pages(collecting: Running) -> None:
@@ -276,6 +277,8 @@ async def test_the_grid_has_a_field_a_run_in_the_colour_of_its_end(collecting: R
 
 async def test_the_page_of_a_connector_says_how_each_run_went(collecting: Running) -> None:
     text = (await page(collecting, "/connectors/daily")).text
+    assert "Duplicates" in text
+    assert "987" in text
     for said in ("later than promised", "cut off and gone on with", "attempt 2", '{"line":1201}', "25 %", "line 4:"):
         assert said in text
 
