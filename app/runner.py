@@ -102,14 +102,17 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):
             try:
-                if stage.kind is Kind.DECIDE:
-                    made = await worker.work(batch.records, committing.uncommitted)
+                *parts, last = batch.parts(stage.batch)
+                if stage.kind is Kind.KEEP:
+                    for part in (*parts, last):
+                        await worker.process(part)
+                    batch.done = True
+                else:
+                    for part in parts:
+                        await committing.put(await worker.work(part, committing.uncommitted), _nobody_waits)
+                    made = await worker.work(last, committing.uncommitted)
                     batch.handed_on = True
                     await committing.put(made, batch.settle)
-                else:
-                    for start in range(0, len(batch.records), stage.batch):
-                        await worker.process(batch.records[start : start + stage.batch])
-                    batch.done = True
             except Abandoned:
                 log.info("%s: %d events left to whoever owns their partition next", stage.name, len(batch.records))
             except Exception as error:
@@ -118,3 +121,7 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
     run.__name__ = run.__qualname__ = stage.name
     run.__doc__ = getattr(stage.run, "__doc__", None) or getattr(getattr(stage.run, "func", None), "__doc__", None)
     return run
+
+
+def _nobody_waits(done: bool) -> None:
+    """The end of the batch settles all of it."""

@@ -29,6 +29,10 @@ class Batch:
         self.done = False
         self.handed_on = False
 
+    def parts(self, size: int) -> list[list[Raw]]:
+        """The records in pieces of up to `size`; a stretch may hold more than a stage takes at once."""
+        return [self.records[start : start + size] for start in range(0, len(self.records), size)]
+
 
 class BatchStream(Stream):  # type: ignore[misc]
     """Adds `take_ready`; the rest of Faust's stream stays as it is."""
