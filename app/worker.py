@@ -21,7 +21,9 @@ from app.learning.service import Desk, LearnerService
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.learning.tracking import TrackingService
+from app.pictures.passage import Passage
 from app.pictures.service import PictureService
+from app.pictures.sweep import Sweeper
 from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
@@ -58,6 +60,9 @@ class Worker:
         self._asked_for_films = list(asked_on_registration(settings, "films"))
         self._asked_for_people = list(asked_on_registration(settings, "people"))
         self.pictures = PictureService(settings)
+        self.sweeping = Sweeper(
+            self.pictures.files, self.store.people.named, Passage(settings), settings.pictures.orphans_after
+        )
         self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
@@ -138,6 +143,7 @@ class Worker:
         await self.app.add_runtime_dependency(self.tracking)
         await self.app.add_runtime_dependency(self.collecting)
         await self.app.add_runtime_dependency(self.erasing)
+        await self.app.add_runtime_dependency(self.sweeping)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()

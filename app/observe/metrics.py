@@ -65,6 +65,12 @@ SCRAPES_LATE: Final = Counter(
     ["connector"],
     registry=REGISTRY,
 )
+ORPHANS: Final = Counter(
+    "marquee_orphan_files",
+    "Files of pictures that were removed because nothing names them",
+    ["area"],
+    registry=REGISTRY,
+)
 
 
 def metric_names() -> frozenset[str]:
