@@ -156,8 +156,9 @@ def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:
             claims.erase(item)
             continue
         reason = item.reason if item.verdict == "withdrawn" else _FORGOTTEN
+        # A conflict with somebody who is gone is over: the picture stays refused until somebody rules otherwise.
         nameless = msgspec.structs.replace(
-            item, order=claims.order, duplicate_of=None, conflict_with=None, reason=reason
+            item, verdict="withdrawn", order=claims.order, duplicate_of=None, conflict_with=None, reason=reason
         )
         claims.put(nameless)
         yield _answer(nameless)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
+from typing import Literal
 
 from agents.messages import Message
 from agents.ports import Fetched, NotFetched, Pictures
@@ -60,6 +61,34 @@ async def fetch_picture(
             image_id=answer.image_id,
             order=0,
         )
+
+
+def outcome_of_fetch(answer: Record) -> str | None:
+    """How fetching went by an event that came of it; None for an event that does not say."""
+    if isinstance(answer, ImageFetched):
+        return "fetched"
+    return answer.verdict if isinstance(answer, ImageRejected) and answer.stage == "fetch" else None
+
+
+def recall_fetch(
+    message: Message[ImageFound],
+    outcome: Literal["fetched", "rejected", "failed"] | None,
+    items: MutableMapping[str, FoundItem],
+    people: Mapping[str, Celebrity],
+) -> bool:
+    """Remember how fetching went before this table was made again; whether the address is yet to be asked for."""
+    found = message.data
+    if not is_celebrity_id(found.celebrity_id):
+        return outcome is None
+    if outcome is None:
+        return not _is_answered(found, items, people)
+    person = people.get(found.celebrity_id)
+    era = person.era if person is not None else 0
+    # The table of people is further than the finds: what was asked for before they were forgotten is of another life.
+    before = person is not None and message.received_at <= person.gone_at
+    known = FoundItem(cause_id=message.envelope.id, outcome=outcome, era=era - 1 if before else era)
+    items[item_id(found.celebrity_id, found.url)] = known
+    return False
 
 
 def _is_answered(found: ImageFound, items: Mapping[str, FoundItem], people: Mapping[str, Celebrity]) -> bool:

@@ -100,7 +100,8 @@ class DocumentPictures:
             claim = claim_of_rejected(message.data)
             other = graves.get(message.data.conflict_with or "")
             gone = other is not None and message.data.order <= other.order
-            claims.append((message.data, without_rival(claim) if gone else claim, message.data.verdict))
+            told = (without_rival(claim), REJECTED) if gone else (claim, message.data.verdict)
+            claims.append((message.data, *told))
         await self._claim([claim for claim in claims if claim[0].stage == "claim"])
         await self._fetched([message for message in fresh if message.data.stage == "fetch"])
         await self._check(rejected, graves)
@@ -240,7 +241,9 @@ class DocumentPictures:
         """Take a forgotten person's id out of what is kept of others."""
         rivals = await self._items.find({"verdict": CONFLICT, "claim.conflict_with": grave.celebrity_id})
         older = [item for item in rivals if item["claimed"] <= grave.order]
-        await self._items.merge([Change(item["_id"], {"claim": without_rival(item["claim"])}) for item in older])
+        # The conflict is over; the claims say so too, under the forgetting's own order.
+        closed = {"verdict": REJECTED}
+        await self._items.merge([Change(i["_id"], closed | {"claim": without_rival(i["claim"])}) for i in older])
         mistaken = await self._items.find({"face.recognised": grave.celebrity_id}, fields=["face"])
         names = [item["_id"] for item in mistaken if item["face"]["at"] <= grave.at]
         await self._items.merge([Change(name, {"face": None}) for name in names])

@@ -250,7 +250,7 @@ async def test_of_a_forgotten_person_nothing_is_left(desk: Desk) -> None:
     assert len(desk.index) == 2
     (event,) = scrubbed
     assert isinstance(event, ImageRejected)
-    assert (event.item_id, event.verdict, event.conflict_with) == (conflict.item_id, "conflict", None)
+    assert (event.item_id, event.verdict, event.conflict_with) == (conflict.item_id, "rejected", None)
     assert event.duplicate_of is None
     assert event.order == desk.offset + 1
 
