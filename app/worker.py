@@ -12,6 +12,7 @@ from agents.errors import Unavailable
 from app.collecting.service import CollectorService, asked_on_registration
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
+from app.delivery.retention import keep_as_long
 from app.delivery.topics import declare, partitions, wait_for_kafka
 from app.delivery.transport import assert_supported
 from app.erasing import follow_erasures
@@ -134,6 +135,7 @@ class Worker:
         await self.app.add_runtime_dependency(self.web)
         await wait_for_kafka(self.settings, self._stopping)
         await declare(self.settings)
+        await keep_as_long(self.settings)
         for producer in self._producers:
             await producer.start()
         self._indexing = asyncio.create_task(self._ensure_indexes())
