@@ -80,6 +80,7 @@ from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWit
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
+    FindDropped,
     ForgetCelebrity,
     ImageAccepted,
     ImageDiscarded,
@@ -160,11 +161,14 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
 
 def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
     claims = partial(claim, index=ClaimIndex())
-    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, EraseCelebrity)
+    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, FindDropped, EraseCelebrity)
     faces = (FaceConfirmed, FaceWithdrawn, FacesForgotten)
-    examined, judged = (ImageExamined, ImageWithdrawn, PersonForgotten), (ImageKept, ImageDiscarded, *faces)
+    examined, judged = (
+        (ImageExamined, ImageWithdrawn, PersonForgotten, FindDropped),
+        (ImageKept, ImageDiscarded, *faces),
+    )
     submitted, registered = (SubmitCelebrity, EraseCelebrity), (CelebrityRegistered,)
-    fetched = (ImageFetched, ImageRejected, SubmitCelebrity)
+    fetched = (ImageFetched, ImageRejected, SubmitCelebrity, FindDropped)
     world: Any = ports.pictures
     fetch = _Asking(partial(ask_for_picture, pictures=world), outcome_of_fetch, recall_fetch)
     examination = partial(ask_for_examination, pictures=world)
@@ -199,7 +203,7 @@ def _collecting(ports: Ports) -> tuple[Stage, ...]:
 
 def _kept(ports: Ports) -> tuple[Stage, ...]:
     films, people = ports.projections, ports.people
-    forgotten = (ImageExamined, ImageWithdrawn, PersonForgotten)
+    forgotten = (ImageExamined, ImageWithdrawn, PersonForgotten, FindDropped)
     return (
         _keep("project-films", (FilmRegistered,), project_films, projections=films),
         _keep("project-ratings", (RatingCleaned,), project_ratings, projections=films),

@@ -223,10 +223,24 @@ def split(topology: Topology) -> tuple[list[Stage], list[Stage]]:
 def feeding_order(stages: Iterable[Stage], archived: Iterable[str]) -> list[str]:
     """The archived topics that stages read: first those that stages make, then the sources, facts before ratings.
 
-    A stage has had all that the archive has of its topic before another stage may add to it.
+    A stage has had all that the archive has of its topic before another stage may add to it: what is added comes
+    behind, and whatever is fed later of before would be taken for a repeat.
     """
     stages = list(stages)
     present = set(archived)
     made = {record.topic for stage in stages for record in stage.emits}
-    read = list(dict.fromkeys(stage.topic for stage in stages if stage.topic in present))
-    return sorted(read, key=lambda topic: topic not in made)
+    read = dict.fromkeys(stage.topic for stage in stages if stage.topic in present)
+    order: dict[str, None] = {}
+
+    def put(topic: str, above: tuple[str, ...]) -> None:
+        adds = {record.topic: None for stage in stages if stage.topic == topic for record in stage.emits}
+        for other in adds:
+            # Films go round in a circle: a mention's rating may make a film known. There the order of stages decides.
+            if other in read and other not in order and other not in (*above, topic):
+                put(other, (*above, topic))
+        order[topic] = None
+
+    for topic in sorted(read, key=lambda topic: topic not in made):
+        if topic not in order:
+            put(topic, ())
+    return list(order)

@@ -40,7 +40,7 @@ async def test_a_topic_with_another_retention_is_given_the_one_of_the_settings_a
             assert await keep_as_long(settings) == ["images-found"]
         assert "images-found (-1)" in caplog.text
         # A broker that is asked hears of it from the controller a little later.
-        while await keep_as_long(settings):
+        while await keep_as_long(settings):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         found = await _configs(admin, ["images-found", "ratings", "images-kept"])
         assert found["images-found"] == before | {"retention.ms": "172800000"}

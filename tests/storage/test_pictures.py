@@ -178,7 +178,7 @@ async def test_a_forgotten_person_leaves_nothing_but_a_tombstone(store: Store) -
     assert left[CELEBRITIES] == others[CELEBRITIES]
     assert left[IMAGES] == others[IMAGES]
     assert left[FORGOTTEN] == [
-        {"_id": TILDA, "celebrity_id": TILDA, "order": 9, "at": 1_700_000_010_000, "cause_id": "cause-10"}
+        {"_id": TILDA, "celebrity_id": TILDA, "order": 9, "at": 1_700_000_010_000, "cause_id": "cause-10", "silent": 0}
     ]
 
 
