@@ -15,6 +15,7 @@ from schemas.entities import Claim, ClaimedItem, ForgottenPerson
 from schemas.ids import PERSON_ID_FORMS, is_celebrity_id
 from schemas.pictures import (
     Decision,
+    FindDropped,
     ForgetCelebrity,
     ImageAccepted,
     ImageFetched,
@@ -52,9 +53,10 @@ async def claim(
     match data:
         case ImageFetched():
             gone: ForgottenPerson | None = forgotten.get(data.celebrity_id)
-            if gone is not None and data.fetched_at <= gone.at:
+            if gone is not None and _is_of_life_before(data, gone):
                 # It was under way when its person was forgotten: whoever keeps files lets this one go.
                 yield _too_late(data, gone.order)
+                yield FindDropped(celebrity_id=data.celebrity_id, order=gone.order, found_at=data.fetched_at)
                 return
             yield _fetched(data, claims)
         case RuleImage():
@@ -156,11 +158,17 @@ def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:
             claims.erase(item)
             continue
         reason = item.reason if item.verdict == "withdrawn" else _FORGOTTEN
+        # A conflict with somebody who is gone is over: the picture stays refused until somebody rules otherwise.
         nameless = msgspec.structs.replace(
-            item, order=claims.order, duplicate_of=None, conflict_with=None, reason=reason
+            item, verdict="withdrawn", order=claims.order, duplicate_of=None, conflict_with=None, reason=reason
         )
         claims.put(nameless)
         yield _answer(nameless)
+
+
+def _is_of_life_before(fetched: ImageFetched, gone: ForgottenPerson) -> bool:
+    """Whether it was found before the forgetting was asked for, or fetched before the fetching stage knew of it."""
+    return fetched.fetched_at <= gone.at or (fetched.life is not None and fetched.life < gone.order)
 
 
 def _too_late(fetched: ImageFetched, order: int) -> ImageWithdrawn:

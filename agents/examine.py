@@ -41,3 +41,13 @@ async def examine_picture(
         unsafe=answer.unsafe,
         terms=accepted.terms,
     )
+
+
+def outcome_of_examination(answer: Record) -> str | None:
+    """That a picture was examined, whatever came of it; None for an event that does not say."""
+    return "examined" if isinstance(answer, ImageExamined) else None
+
+
+def recall_examination(message: Message[ImageAccepted], outcome: str | None) -> bool:
+    """Whether the picture is yet to be examined; there is nothing else to remember."""
+    return outcome is None

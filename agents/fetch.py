@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
+from typing import Literal
 
 from agents.messages import Message
 from agents.ports import Fetched, NotFetched, Pictures
+from agents.register import is_gone
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitCelebrity
 from schemas.entities import Celebrity, FoundItem
 from schemas.ids import PERSON_ID_FORMS, is_celebrity_id, item_id
-from schemas.pictures import ImageFetched, ImageFound, ImageRejected
+from schemas.pictures import FindDropped, ImageFetched, ImageFound, ImageRejected
 
 
 async def ask_for_picture(
     message: Message[ImageFound], items: Mapping[str, FoundItem], people: Mapping[str, Celebrity], pictures: Pictures
 ) -> Fetched | NotFetched | None:
-    """The picture at the address; None where it was answered before. Raises Unavailable."""
+    """The picture at the address; None where it was answered before, or its person is forgotten. Raises Unavailable."""
     found = message.data
-    if not is_celebrity_id(found.celebrity_id) or _is_answered(found, items, people):
+    if not is_celebrity_id(found.celebrity_id) or not _is_wanted(found, items, people):
         return None
     return await pictures.fetch(found.url)
 
@@ -29,24 +31,31 @@ async def fetch_picture(
     items: MutableMapping[str, FoundItem],
     people: Mapping[str, Celebrity],
 ) -> AsyncIterator[Record]:
-    """ImageFetched or ImageRejected. Raises Rejected for an id that is none, and what the port raised for good."""
+    """ImageFetched or ImageRejected; FindDropped for a person who was forgotten and not pushed since.
+
+    Raises Rejected for an id that is none, and what the port raised for good.
+    """
     found = message.data
     if not is_celebrity_id(found.celebrity_id):
         raise Rejected(f"celebrity_id: {found.celebrity_id!r} is none of {PERSON_ID_FORMS}")
     if isinstance(answer, Exception):
         raise answer
     item = item_id(found.celebrity_id, found.url)
-    # Two finds of one address may have been asked for in the same batch.
-    if answer is None or _is_answered(found, items, people):
-        return
     person = people.get(found.celebrity_id)
+    if person is not None and is_gone(person):
+        yield FindDropped(celebrity_id=found.celebrity_id, order=person.gone_order, found_at=message.received_at)
+        return
+    # Two finds of one address may have been asked for in the same batch.
+    if answer is None or not _is_wanted(found, items, people):
+        return
     era = person.era if person is not None else 0
     if person is None or person.name is None:
         # Registered by the id alone until somebody names them; to say so again is harmless.
         yield SubmitCelebrity(celebrity_id=found.celebrity_id)
     if isinstance(answer, Fetched):
         items[item] = FoundItem(cause_id=message.envelope.id, outcome="fetched", era=era)
-        yield _fetched(found, item, answer, message.received_at)
+        life = person.gone_order if person is not None else 0
+        yield _fetched(found, item, answer, message.received_at, life)
     else:
         items[item] = FoundItem(cause_id=message.envelope.id, outcome=answer.verdict, era=era)
         yield ImageRejected(
@@ -62,14 +71,48 @@ async def fetch_picture(
         )
 
 
-def _is_answered(found: ImageFound, items: Mapping[str, FoundItem], people: Mapping[str, Celebrity]) -> bool:
-    """Whether the address was asked for in the person's present life; only what failed is worth asking for again."""
+def outcome_of_fetch(answer: Record) -> str | None:
+    """How fetching went by an event that came of it; None for an event that does not say."""
+    if isinstance(answer, ImageFetched):
+        return "fetched"
+    if isinstance(answer, FindDropped):
+        return "dropped"
+    return answer.verdict if isinstance(answer, ImageRejected) and answer.stage == "fetch" else None
+
+
+def recall_fetch(
+    message: Message[ImageFound],
+    outcome: Literal["fetched", "rejected", "failed", "dropped"] | None,
+    items: MutableMapping[str, FoundItem],
+    people: Mapping[str, Celebrity],
+) -> bool:
+    """Remember how fetching went before this table was made again; whether the address is yet to be asked for."""
+    found = message.data
+    if not is_celebrity_id(found.celebrity_id):
+        return outcome is None
+    if outcome is None:
+        return _is_wanted(found, items, people)
+    if outcome == "dropped":
+        return False
+    person = people.get(found.celebrity_id)
+    era = person.era if person is not None else 0
+    # The table of people is further than the finds: what was asked for before they were forgotten is of another life.
+    before = person is not None and message.received_at <= person.gone_at
+    known = FoundItem(cause_id=message.envelope.id, outcome=outcome, era=era - 1 if before else era)
+    items[item_id(found.celebrity_id, found.url)] = known
+    return False
+
+
+def _is_wanted(found: ImageFound, items: Mapping[str, FoundItem], people: Mapping[str, Celebrity]) -> bool:
+    """Whether the address was not asked for in the person's present life; what failed is worth asking for again."""
     known = items.get(item_id(found.celebrity_id, found.url))
     person = people.get(found.celebrity_id)
-    return known is not None and known.outcome != "failed" and known.era == (person.era if person is not None else 0)
+    if person is not None and is_gone(person):
+        return False
+    return known is None or known.outcome == "failed" or known.era != (person.era if person is not None else 0)
 
 
-def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str) -> ImageFetched:
+def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str, life: int) -> ImageFetched:
     return ImageFetched(
         item_id=item,
         celebrity_id=found.celebrity_id,
@@ -88,4 +131,5 @@ def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str) ->
         context_url=found.context_url,
         licence=found.licence,
         terms=found.terms,
+        life=life,
     )

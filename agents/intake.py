@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from agents.messages import Message
 from schemas.base import Record
 from schemas.commands import PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
-from schemas.ids import celebrity_id, film_id
+from schemas.ids import celebrity_id, derived_id, film_id
 
 
 async def admit(message: Message[PushFilm | PushCelebrity]) -> AsyncIterator[Record]:
@@ -16,12 +16,20 @@ async def admit(message: Message[PushFilm | PushCelebrity]) -> AsyncIterator[Rec
     if isinstance(pushed, PushFilm):
         yield submission(pushed)
     else:
+        person = celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
         yield SubmitCelebrity(
-            celebrity_id=celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb),
+            celebrity_id=person,
             name=pushed.name,
             wikidata=pushed.wikidata,
             tmdb=pushed.tmdb,
+            # The configuration says the same at every start, also of somebody who was forgotten since.
+            pushed=message.envelope.id != configured_id(person),
         )
+
+
+def configured_id(entity: str) -> str:
+    """The id of the event that pushes a film or person of the configuration."""
+    return derived_id(entity, "configured")
 
 
 def submission(pushed: PushFilm) -> SubmitFilm:

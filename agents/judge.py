@@ -11,12 +11,12 @@ from agents.person_case import PersonCase
 from schemas.base import Record
 from schemas.entities import JudgedItem, PersonFaces
 from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
-from schemas.pictures import ImageDiscarded, ImageExamined, ImageKept, ImageWithdrawn, PersonForgotten
+from schemas.pictures import FindDropped, ImageDiscarded, ImageExamined, ImageKept, ImageWithdrawn, PersonForgotten
 from schemas.terms import may_train
 
 
 async def judge(
-    message: Message[ImageExamined | ImageWithdrawn | PersonForgotten],
+    message: Message[ImageExamined | ImageWithdrawn | PersonForgotten | FindDropped],
     people: MutableMapping[str, PersonFaces],
     items: Rows[JudgedItem],
 ) -> AsyncIterator[Record]:
@@ -29,7 +29,8 @@ async def judge(
     """
     record = message.data
     person = people.get(record.celebrity_id) or PersonFaces()
-    if record.order <= person.forgotten:
+    # Finds that were dropped are for whoever keeps documents.
+    if record.order <= person.forgotten or isinstance(record, FindDropped):
         return
     if isinstance(record, PersonForgotten):
         for item in [item for item, _ in items.under(f"{record.celebrity_id}|")]:

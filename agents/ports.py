@@ -15,6 +15,7 @@ from schemas.mentions import MatchUnresolved, MentionMatched
 from schemas.pictures import (
     CelebrityRegistered,
     Face,
+    FindDropped,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,
@@ -159,6 +160,9 @@ class PictureProjections(Protocol):
 
     async def forget(self, people: Sequence[Message[PersonForgotten]]) -> None:
         """Remove all documents of these people, so that nothing older brings them back."""
+
+    async def put_dropped(self, dropped: Sequence[Message[FindDropped]]) -> None:
+        """Remove what was found of people who are forgotten, up to these finds."""
 
 
 class PictureEraser(Protocol):

@@ -10,6 +10,7 @@ from agents.ports import PictureEraser, PictureProjections
 from schemas.faces import FaceRecognised
 from schemas.pictures import (
     CelebrityRegistered,
+    FindDropped,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,
@@ -57,7 +58,7 @@ async def project_recognised(batch: Sequence[Message[FaceRecognised]], pictures:
 
 
 async def project_forgotten(
-    batch: Sequence[Message[ImageExamined | ImageWithdrawn | PersonForgotten]],
+    batch: Sequence[Message[ImageExamined | ImageWithdrawn | PersonForgotten | FindDropped]],
     pictures: PictureProjections,
     files: PictureEraser,
 ) -> None:
@@ -73,7 +74,10 @@ async def project_forgotten(
         # Once the documents are gone, nobody knows whose a file was: after a crash between, all of it is done again.
         await _erase(files, await pictures.condemned(forgotten))
         await pictures.forget(forgotten)
-    others: list[Any] = [message for message in batch if not isinstance(message.data, PersonForgotten)]
+    dropped: list[Any] = [message for message in batch if isinstance(message.data, FindDropped)]
+    if dropped:
+        await pictures.put_dropped(dropped)
+    others: list[Any] = [each for each in batch if isinstance(each.data, ImageExamined | ImageWithdrawn)]
     await _erase(files, await pictures.strays(others))
 
 

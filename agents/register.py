@@ -31,30 +31,41 @@ async def register_celebrity(
     """CelebrityRegistered where the person is new or the submission knows more than the table.
 
     Of a person who is to be erased only the id stays, how often that happened and when. What was submitted before
-    then and comes late is dropped.
+    then and comes late is dropped, and what is heard of them later, until somebody pushes them anew.
     """
     command = message.data
     known = people.get(command.celebrity_id)
     asked_at = message.envelope.time or message.received_at
     if isinstance(command, EraseCelebrity):
-        people[command.celebrity_id] = Celebrity(
-            celebrity_id=command.celebrity_id, era=known.era + 1 if known is not None else 1, gone_at=asked_at
-        )
+        if known is None or command.order > known.gone_order:
+            people[command.celebrity_id] = Celebrity(
+                celebrity_id=command.celebrity_id,
+                era=known.era + 1 if known is not None else 1,
+                gone_at=asked_at,
+                gone_order=command.order,
+            )
         return
-    if known is not None and asked_at <= known.gone_at:
+    if known is not None and (asked_at <= known.gone_at or (is_gone(known) and not command.pushed)):
         return
-    submitted = Celebrity(**msgspec.structs.asdict(command))
+    told = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "pushed"}
+    submitted = Celebrity(**told)
     person = submitted if known is None else Celebrity(**_completed(known, submitted))
-    if person != known or _is_bare(person):
+    if person != known:
         people[command.celebrity_id] = person
         told = {name: getattr(person, name) for name in CelebrityRegistered.__struct_fields__}
         yield CelebrityRegistered(**told)
 
 
-def _is_bare(person: Celebrity) -> bool:
-    """Whether nothing but the id is known, as it is after an erasure: then a new submission tells of them again."""
-    bare = Celebrity(celebrity_id=person.celebrity_id, era=person.era, gone_at=person.gone_at)
-    return person.era > 0 and person == bare
+def is_gone(person: Celebrity) -> bool:
+    """Whether the person was forgotten and nobody has pushed them since: nothing but that is known."""
+    return person.era > 0 and person == gone(person)
+
+
+def gone(person: Celebrity) -> Celebrity:
+    """What stays of a person who is forgotten."""
+    return Celebrity(
+        celebrity_id=person.celebrity_id, era=person.era, gone_at=person.gone_at, gone_order=person.gone_order
+    )
 
 
 def _merged(known: Film | None, command: SubmitFilm) -> Film:

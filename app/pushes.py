@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from agents.errors import Unavailable
-from agents.intake import submission
+from agents.intake import configured_id, submission
 from agents.messages import rfc3339
 from app.delivery.producer import Outgoing, Sender
 from app.settings import Settings
@@ -19,7 +19,7 @@ from schemas.base import Record
 from schemas.catalogue import encode
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.envelope import Envelope, to_headers
-from schemas.ids import celebrity_id, derived_id
+from schemas.ids import celebrity_id
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ async def push_configured(settings: Settings, sender: Sender, store: Store) -> i
     except Unavailable as error:
         log.info("pushing all that is configured, since the store cannot say what is known: %s", error)
         known = set()
-    records = [command(one, key, derived_id(key, "configured"))[1] for key, one in by_id.items() if key not in known]
+    records = [command(one, key, configured_id(key))[1] for key, one in by_id.items() if key not in known]
     if records:
         await sender.send(records)
         log.info("%d of %d configured films and people are new", len(records), len(by_id))

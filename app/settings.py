@@ -73,7 +73,9 @@ class Storage(Section, frozen=True):
     data: Annotated[str, Meta(min_length=1, description="the data directory: tables, snapshots, archive, logs")] = (
         "data"
     )
-    images: Annotated[str, Meta(min_length=1, description="pictures, by content")] = "data/images"
+    images: Annotated[
+        str, Meta(min_length=1, description="pictures, by content; one folder, shared by all workers")
+    ] = "data/images"
     snapshots: Annotated[
         str, Meta(description="model snapshots, shared by all workers; empty means DATA/snapshots")
     ] = ""
@@ -169,6 +171,9 @@ class Pictures(Section, frozen=True):
     min_side: Annotated[int, Meta(ge=16, description="pixels of the shorter side that a picture needs")] = 64
     max_aspect: Annotated[float, Meta(ge=1, description="how many times longer than the other a side may be")] = 4.0
     faces: Annotated[bool, Meta(description="look for faces where the extra [faces] is installed")] = True
+    orphans_after: Annotated[
+        float, Meta(ge=0, description="seconds after which a file that nothing names is removed; 0: never")
+    ] = 3600.0
     nsfw: Annotated[bool, Meta(description="quarantine what the extra [nsfw] warns of, where it is installed")] = True
 
 

@@ -47,6 +47,10 @@ class Stage:
     """Whether it may wait for larger batches, since no event comes of it that others wait for."""
     ask: Callable[..., Awaitable[Any]] | None = None
     """The asking half of what REACHes: (message, *sections) -> the answer that `run` gets after the message."""
+    outcome: Callable[[Record], str | None] | None = None
+    """What an event of what REACHes says of how the asking went; None where it is no answer."""
+    recall: Callable[..., bool] | None = None
+    """Remembers how the asking went before: (message, outcome, *sections) -> whether it is yet to be asked."""
 
     @property
     def topic(self) -> str:

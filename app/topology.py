@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from agents.claim import claim
 from agents.claims import ClaimIndex, ClaimsRevision
 from agents.clean import clean_rating
-from agents.examine import ask_for_examination, examine_picture
+from agents.examine import ask_for_examination, examine_picture, outcome_of_examination, recall_examination
 from agents.facts import merge_facts
-from agents.fetch import ask_for_picture, fetch_picture
+from agents.fetch import ask_for_picture, fetch_picture, outcome_of_fetch, recall_fetch
 from agents.intake import admit
 from agents.judge import judge
 from agents.latest import keep_latest
@@ -80,6 +80,7 @@ from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWit
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
+    FindDropped,
     ForgetCelebrity,
     ImageAccepted,
     ImageDiscarded,
@@ -160,12 +161,18 @@ def _film_path(ports: Ports) -> tuple[Stage, ...]:
 
 def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
     claims = partial(claim, index=ClaimIndex())
-    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, EraseCelebrity)
+    claimed = (ImageAccepted, ImageRejected, ImageWithdrawn, PersonForgotten, FindDropped, EraseCelebrity)
     faces = (FaceConfirmed, FaceWithdrawn, FacesForgotten)
-    examined, judged = (ImageExamined, ImageWithdrawn, PersonForgotten), (ImageKept, ImageDiscarded, *faces)
+    examined, judged = (
+        (ImageExamined, ImageWithdrawn, PersonForgotten, FindDropped),
+        (ImageKept, ImageDiscarded, *faces),
+    )
     submitted, registered = (SubmitCelebrity, EraseCelebrity), (CelebrityRegistered,)
-    fetched = (ImageFetched, ImageRejected, SubmitCelebrity)
-    fetch, examine = _asking(ask_for_picture, ports), _asking(ask_for_examination, ports)
+    fetched = (ImageFetched, ImageRejected, SubmitCelebrity, FindDropped)
+    world: Any = ports.pictures
+    fetch = _Asking(partial(ask_for_picture, pictures=world), outcome_of_fetch, recall_fetch)
+    examination = partial(ask_for_examination, pictures=world)
+    examine = _Asking(examination, outcome_of_examination, recall_examination)
     return (
         _decide("register-celebrity", submitted, register_celebrity, registered, CELEBRITIES),
         _reach("fetch", ImageFound, fetch, fetch_picture, fetched, 128, FOUND, (CELEBRITIES,)),
@@ -176,8 +183,10 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
     )
 
 
-def _asking(ask: Callable[..., Awaitable[Any]], ports: Ports) -> Callable[..., Awaitable[Any]]:
-    return partial(ask, pictures=ports.pictures)
+class _Asking(NamedTuple):
+    ask: Callable[..., Awaitable[Any]]
+    outcome: Callable[[Record], str | None]
+    recall: Callable[..., bool]
 
 
 def _collecting(ports: Ports) -> tuple[Stage, ...]:
@@ -194,7 +203,7 @@ def _collecting(ports: Ports) -> tuple[Stage, ...]:
 
 def _kept(ports: Ports) -> tuple[Stage, ...]:
     films, people = ports.projections, ports.people
-    forgotten = (ImageExamined, ImageWithdrawn, PersonForgotten)
+    forgotten = (ImageExamined, ImageWithdrawn, PersonForgotten, FindDropped)
     return (
         _keep("project-films", (FilmRegistered,), project_films, projections=films),
         _keep("project-ratings", (RatingCleaned,), project_ratings, projections=films),
@@ -231,7 +240,7 @@ def _decide(
 def _reach(
     name: str,
     reads: type[Record],
-    ask: Callable[..., Awaitable[Any]],
+    asking: _Asking,
     run: Callable[..., AsyncIterator[Record]],
     emits: tuple[type[Record], ...],
     batch: int,
@@ -239,7 +248,7 @@ def _reach(
     looks_up: tuple[TableSpec, ...] = (),
 ) -> Stage:
     kept = table or TableSpec(name, {})
-    return Stage(name, (reads,), Kind.REACH, run, emits, kept, looks_up, batch=batch, ask=ask)
+    return Stage(name, (reads,), Kind.REACH, run, emits, kept, looks_up, batch=batch, **asking._asdict())
 
 
 def _keep(

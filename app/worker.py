@@ -12,6 +12,7 @@ from agents.errors import Unavailable
 from app.collecting.service import CollectorService, asked_on_registration
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
+from app.delivery.retention import keep_as_long
 from app.delivery.topics import declare, partitions, wait_for_kafka
 from app.delivery.transport import assert_supported
 from app.erasing import follow_erasures
@@ -22,7 +23,9 @@ from app.learning.service import Desk, LearnerService
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.learning.tracking import TrackingService
+from app.pictures.passage import Passage
 from app.pictures.service import PictureService
+from app.pictures.sweep import Sweeper
 from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
@@ -59,6 +62,9 @@ class Worker:
         self._asked_for_films = list(asked_on_registration(settings, "films"))
         self._asked_for_people = list(asked_on_registration(settings, "people"))
         self.pictures = PictureService(settings)
+        self.sweeping = Sweeper(
+            self.pictures.files, self.store.people.named, Passage(settings), settings.pictures.orphans_after
+        )
         self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
@@ -138,6 +144,7 @@ class Worker:
         await self.app.add_runtime_dependency(self.web)
         await wait_for_kafka(self.settings, self._stopping)
         await declare(self.settings)
+        await keep_as_long(self.settings)
         for producer in self._producers:
             await producer.start()
         self._indexing = asyncio.create_task(self._ensure_indexes())
@@ -148,6 +155,7 @@ class Worker:
         await self.app.add_runtime_dependency(self.collecting)
         await self.app.add_runtime_dependency(self.erasing)
         await self.app.add_runtime_dependency(self.expiring)
+        await self.app.add_runtime_dependency(self.sweeping)
         # Faust collects garbage once a table in each rebalance, as the group waits: what stays for ever is left out.
         gc.collect()
         gc.freeze()

@@ -9,7 +9,7 @@ from typing import Final, Self
 import msgspec
 
 from models.face_recogniser import FaceRecogniser, Identified, RecogniserState, share
-from models.face_scores import Confusion
+from models.face_scores import WINDOW, Confusion
 from models.own_face import vector_of
 from models.prequential import Curve
 from models.snapshot import decode_state
@@ -58,6 +58,8 @@ class FaceLearner:
     name: Final = MODEL
     feature_schema: Final = FEATURE_SCHEMA
     model_version: Final = f"centroid-logistic-{CODE_VERSION}"
+    labels_needed: Final = min(50, WINDOW)
+    """Faces before it may be the champion: people whose pictures are collected have tens, not thousands."""
 
     def __init__(self, most_faces: int = MOST_FACES) -> None:
         self._most_faces = most_faces
@@ -208,12 +210,12 @@ class FaceLearner:
         return {"lessons": self.lessons, "labels": labels, "faces": len(self._faces), "people": people}
 
     def skill(self) -> float | None:
-        """Share of errors over that of always naming the commonest person; below 1 is better. None before it errs."""
-        means = self.metrics()
-        accuracy, majority = means["accuracy"], means["accuracy_majority"]
-        if accuracy is None or majority is None or majority >= 1.0:
-            return None
-        return (1.0 - accuracy) / (1.0 - majority)
+        """Errors in the window over those of always naming the commonest person there; below 1 is better.
+
+        None while the baseline makes none.
+        """
+        champion, majority = self._taught().scores.errors_lately()
+        return champion / majority if majority else None
 
     def curve(self) -> Curve:
         """Share of wrong names over time, of the champion, both classifiers and the baseline."""

@@ -62,6 +62,10 @@ class FaceScores(msgspec.Struct, array_like=True):
         logistic, centroid = self._lately("logistic"), self._lately("centroid")
         return "logistic" if logistic > centroid else "centroid"
 
+    def errors_lately(self) -> tuple[int, int]:
+        """Wrong answers in the window, of the champion and of always naming the commonest person."""
+        return len(self.window) - self._lately("champion"), len(self.window) - self._lately("majority")
+
     def _lately(self, name: str) -> int:
         return self.right_lately[_OF[name]]
 

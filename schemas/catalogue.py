@@ -25,6 +25,7 @@ from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWit
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
 from schemas.pictures import (
     CelebrityRegistered,
+    FindDropped,
     ForgetCelebrity,
     ImageAccepted,
     ImageDiscarded,
@@ -78,6 +79,7 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     ImageExamined,
     ImageWithdrawn,
     PersonForgotten,
+    FindDropped,
     ImageKept,
     ImageDiscarded,
     FaceConfirmed,

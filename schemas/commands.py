@@ -63,6 +63,8 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    pushed: bool = False
+    """Whether somebody asked for the person, which brings one back who was forgotten; what is only heard does not."""
 
 
 class EraseCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="erase"):

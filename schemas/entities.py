@@ -80,11 +80,15 @@ class SeenReview(Entity, kw_only=True, array_like=True):
 
 
 class Celebrity(Entity, kw_only=True):
-    """What is known of a film person's identity; `era` counts how often they were forgotten, last at `gone_at`."""
+    """What is known of a film person's identity; `era` counts how often they were forgotten, last at `gone_at`.
+
+    `gone_order` is the decision by which that was.
+    """
 
     celebrity_id: str
     era: int = 0
     gone_at: str = ""
+    gone_order: int = 0
     name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None

@@ -76,6 +76,8 @@ class ImageFetched(Record, frozen=True, kw_only=True, tag_field="type", tag="fet
     context_url: Url | None = None
     licence: str | None = None
     terms: SourceTerms | None = None
+    life: Count | None = None
+    """The decision by which the person had been forgotten last when it was fetched, 0 where never; None: not told."""
 
 
 class RuleImage(Record, frozen=True, kw_only=True, tag_field="type", tag="ruling"):
@@ -213,6 +215,18 @@ class PersonForgotten(Record, frozen=True, kw_only=True, tag_field="type", tag="
 
     celebrity_id: str
     order: Count
+
+
+class FindDropped(Record, frozen=True, kw_only=True, tag_field="type", tag="dropped"):
+    """A find came, at `found_at`, for a person who was forgotten by `order` and whom nobody has pushed since."""
+
+    topic: ClassVar[str] = "images-examined"
+    key_field: ClassVar[str] = "celebrity_id"
+    layout: ClassVar[Layout] = Layout.SINGLE
+
+    celebrity_id: str
+    order: Count
+    found_at: str
 
 
 class ImageKept(Record, frozen=True, kw_only=True):

@@ -87,8 +87,7 @@ class StageWorker:
             return Made()
         work = [raw for raw in todo if not raw.is_filler]
         out = await self._keep(work) if self.stage.kind is Kind.KEEP else await self._decide(work, rows)
-        for partition, last in {raw.partition: raw for raw in todo}.items():
-            rows[partition].set_mark(last.topic, last.offset)
+        self._mark(todo, rows)
         metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
         return Made(out, {partition: view.batch for partition, view in rows.items()}, len(todo))
 
@@ -109,6 +108,9 @@ class StageWorker:
             if last is None:
                 mark = rows[raw.partition].mark(topic)
                 last = mark if mark is not None else await self._log_reader.beginning(topic, raw.partition) - 1
+            if raw.offset <= last and self._is_open(raw, rows):
+                todo.append(raw)
+                continue
             if raw.offset <= last:
                 metrics.DUPLICATES.labels(self.stage.name).inc()
                 applied[raw.partition] = last
@@ -118,6 +120,18 @@ class StageWorker:
             todo.append(raw)
             applied[raw.partition] = raw.offset
         return todo
+
+    def _is_open(self, raw: Raw, rows: dict[int, PartitionRows]) -> bool:
+        """Whether it was passed over when everything was made again, since the world had not answered."""
+        return self._asker is not None and raw.offset in rows[raw.partition].left_open(raw.topic)
+
+    def _mark(self, todo: Sequence[Raw], rows: dict[int, PartitionRows]) -> None:
+        for partition, last in {raw.partition: raw for raw in todo}.items():
+            own, end = rows[partition], last.offset
+            if self._asker is not None and (opened := own.left_open(last.topic)):
+                own.leave_open(last.topic, opened - {raw.offset for raw in todo if raw.partition == partition})
+                end = max(end, own.mark(last.topic) or 0)
+            own.set_mark(last.topic, end)
 
     async def _missed(self, raw: Raw, start: int) -> Sequence[Raw]:
         missed = await self._log_reader.read(raw.topic, raw.partition, start, raw.offset)

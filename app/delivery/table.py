@@ -7,7 +7,7 @@ table, so that state and mark reach the changelog in one record batch: both are 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from heapq import merge
 from itertools import takewhile
 from typing import Any, Final, Generic, TypeVar
@@ -22,6 +22,7 @@ V = TypeVar("V", bound=Entity)
 Rows = dict[bytes, bytes | None]
 
 MARK_PREFIX: Final = "~mark|"
+OPEN_PREFIX: Final = "~open|"
 ROCKSDB_OPTIONS: Final = {
     "block_cache_size": 4 << 20,
     "block_cache_compressed_size": 1 << 20,
@@ -84,16 +85,30 @@ class PartitionRows:
 
     def mark(self, topic: str) -> int | None:
         """The last offset of the source topic's partition whose effects are in this table, or soon will be."""
-        key = f"{MARK_PREFIX}{topic}".encode()
-        newest = next((rows[key] for rows in self._uncommitted if key in rows), None)
-        value = self._database.get(key) if newest is None else newest
+        value = self._before_batch(f"{MARK_PREFIX}{topic}".encode())
         return None if value is None else int(value)
+
+    def _before_batch(self, key: bytes) -> bytes | None:
+        for rows in self._uncommitted:
+            if key in rows:
+                return rows[key]
+        value: bytes | None = self._database.get(key)
+        return value
 
     def set_mark(self, topic: str, offset: int) -> None:
         """Move the mark; last in the batch, so that a torn write never has the mark without the state."""
         key = f"{MARK_PREFIX}{topic}".encode()
         self.batch.pop(key, None)
         self.batch[key] = str(offset).encode()
+
+    def left_open(self, topic: str) -> frozenset[int]:
+        """Offsets up to the mark whose effects are not in this table, since nobody has answered yet."""
+        value = self._before_batch(f"{OPEN_PREFIX}{topic}".encode())
+        return frozenset() if value is None else frozenset(msgspec.json.decode(value, type=list[int]))
+
+    def leave_open(self, topic: str, offsets: Collection[int]) -> None:
+        """Say which offsets up to the mark have yet to be applied."""
+        self.batch[f"{OPEN_PREFIX}{topic}".encode()] = _encode(sorted(offsets)) if offsets else None
 
 
 class Section(MutableMapping[str, V], Generic[V]):

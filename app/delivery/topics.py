@@ -68,12 +68,13 @@ async def declare(settings: Settings) -> None:
         await admin.close()
 
 
+def retention_of(topic: str, settings: Settings) -> str:
+    """How long a topic keeps what it has, in ms, as brokers write it; -1 is for ever."""
+    return "-1" if topic in FOR_EVER else str(int(settings.topics.retention_days * 86_400_000))
+
+
 def _new(topic: str, count: int, settings: Settings) -> NewTopic:
-    days = settings.topics.retention_days
-    configs = {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1" if topic in FOR_EVER else str(int(days * 86_400_000)),
-    }
+    configs = {"cleanup.policy": "delete", "retention.ms": retention_of(topic, settings)}
     if topic in TAKES_ANYTHING:
         configs["max.message.bytes"] = str(MAX_REQUEST_BYTES)
     return NewTopic(topic, count, settings.broker.replication, topic_configs=configs)

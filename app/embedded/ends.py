@@ -25,7 +25,7 @@ class Look(NamedTuple):
     record: ConsumerRecord | None
 
 
-def group_less_consumer(bootstrap: str) -> AIOKafkaConsumer:
+def group_less_consumer(bootstrap: str | list[str]) -> AIOKafkaConsumer:
     """A consumer that belongs to no group and commits nothing, for reading whole partitions fast."""
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,

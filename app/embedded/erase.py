@@ -44,7 +44,7 @@ PEOPLE: Final = frozenset(
 """Archived topics that tell of people."""
 BOOK: Final = "forgotten.json"
 # An id and a number each: with them a restore ends with the person forgotten.
-_KEPT_TYPES: Final = frozenset({"forget", "forgotten", "erase"})
+_KEPT_TYPES: Final = frozenset({"forget", "forgotten", "erase", "dropped"})
 
 
 class Gone(msgspec.Struct, frozen=True):

@@ -15,8 +15,10 @@ from app.delivery.topics import partitions
 from app.embedded.history import chunks, ends
 from app.embedded.known import Known, not_there
 from app.embedded.lane import bulk_producer
+from app.embedded.lost_rivals import LostRivals
 from app.embedded.outlet import Outlet
 from app.embedded.partition_log import archived_topics
+from app.embedded.reached import outcomes_of
 from app.embedded.replay import Deciding, Keeping, Learning, Replay, Skipping, Workers, feeding_order
 from app.faust_app import make_faust_app
 from app.learning.snapshots import SnapshotKeeper
@@ -100,7 +102,8 @@ class Part:
     def _outlet(self, producer: Any, restored: Callable[[], Awaitable[None]]) -> Outlet:
         made = {record.topic for stage in self._stages for record in stage.emits}
         known = Known.of(self._archive, made | {DeadLettered.topic})
-        self._stages = tuple(known.as_then(stage) for stage in self._stages)
+        rivals = LostRivals.of(self._archive)
+        self._stages = tuple(rivals.as_then(known.as_then(stage)) for stage in self._stages)
         held = {(t, n): end for t in archived_topics(self._archive) for n, end in ends(self._archive, t).items()}
         return Outlet(producer, self._counts, held, known, self._replay.process, restored)
 
@@ -117,8 +120,10 @@ class Part:
                 self._replay.add(stage.topic, Deciding(workers.worker(stage)))
             elif stage.kind is Kind.KEEP and self._documents:
                 self._replay.add(stage.topic, Keeping(workers.worker(stage)))
+            elif stage.kind is Kind.REACH:
+                self._replay.add(stage.topic, workers.reaching(stage, outcomes_of(self._archive, stage)))
             else:
-                # Documents outlive the broker; and the outside world is not asked again for what it has answered.
+                # Documents outlive the broker.
                 self._replay.add(stage.topic, Skipping(workers.skipping(stage)))
 
     async def _feed(self, outlet: Outlet, tell: Tell) -> int:

@@ -11,6 +11,8 @@ from app.delivery.guard import Reader
 from app.delivery.producer import Sender
 from app.delivery.raw import FILLER_HEADER, Raw
 from app.delivery.stage_worker import StageTable, StageWorker
+from app.embedded.lasting import lasting
+from app.embedded.reached import Outcomes, Reaching
 from app.learning.lessons import Lessons, ModelSpec
 from app.topology import Kind, Stage, Topology
 
@@ -32,9 +34,14 @@ class Replay:
     """The stages and models of one part, fed topic by topic."""
 
     def __init__(self) -> None:
-        self.positions: dict[tuple[str, int], int] = {}
-        """The offset after the last record that every stage has had, of each partition that was fed."""
+        self._positions: dict[tuple[str, int], int] = {}
         self._feeds: dict[str, list[Feed]] = {}
+
+    @property
+    def positions(self) -> dict[tuple[str, int], int]:
+        """The offset before which no stage has anything to do, of each partition that was fed."""
+        reaching = (feed for feeds in self._feeds.values() for feed in feeds if isinstance(feed, Reaching))
+        return self._positions | {place: first for feed in reaching for place, first in feed.waiting.items()}
 
     def add(self, topic: str, feed: Feed) -> None:
         """Let something take the records of a topic."""
@@ -48,7 +55,7 @@ class Replay:
         for feed in feeds:
             await feed.process(batch)
         for raw in batch:
-            self.positions[topic, raw.partition] = raw.offset + 1
+            self._positions[topic, raw.partition] = raw.offset + 1
 
     async def close(self) -> None:
         """Return when everything that was given is done."""
@@ -104,7 +111,7 @@ class Keeping:
 
 
 class Skipping:
-    """A stage whose effects are there already, or must not be had again: only its marks are moved."""
+    """A stage whose effects are there already: only its marks are moved."""
 
     def __init__(self, worker: StageWorker) -> None:
         self._worker = worker
@@ -177,6 +184,13 @@ class Workers:
             stopping=lambda: False,
         )
 
+    def reaching(self, stage: Stage, outcomes: Outcomes) -> Reaching:
+        """What takes the place of a stage that asks the outside world, which has answered before."""
+        assert stage.table is not None
+        looked_up = [self._tables[spec.name] for spec in stage.looks_up]
+        reader = Reader(stage.reads, self._counts[stage.topic], self._max_value, placed=bool(stage.table.sections))
+        return Reaching(stage, self._tables[stage.table.name], looked_up, reader, self._sender, outcomes)
+
     def skipping(self, stage: Stage) -> StageWorker:
         """The worker of a stage that does nothing but move its marks."""
         return self.worker(replace(stage, run=_nothing, kind=Kind.KEEP))
@@ -193,9 +207,10 @@ async def _nothing(batch: Sequence[Any]) -> None:
 def split(topology: Topology) -> tuple[list[Stage], list[Stage]]:
     """The stages in two parts that need not wait for each other: what learns with all that follows, and the rest.
 
-    The training topics stand in the archive, so that the models need not wait for the stages that made them.
+    A training topic that stands in the archive need not wait for the stages that made it. What the face model learns
+    from does not, and is made in the other part.
     """
-    after = {stage.topic for stage in topology.stages if stage.kind is Kind.LEARN}
+    after = {stage.topic for stage in topology.stages if stage.kind is Kind.LEARN} & lasting(topology)
     grew = True
     while grew:
         emitted = {made.topic for stage in topology.stages if stage.topic in after for made in stage.emits}
@@ -208,10 +223,24 @@ def split(topology: Topology) -> tuple[list[Stage], list[Stage]]:
 def feeding_order(stages: Iterable[Stage], archived: Iterable[str]) -> list[str]:
     """The archived topics that stages read: first those that stages make, then the sources, facts before ratings.
 
-    A stage has had all that the archive has of its topic before another stage may add to it.
+    A stage has had all that the archive has of its topic before another stage may add to it: what is added comes
+    behind, and whatever is fed later of before would be taken for a repeat.
     """
     stages = list(stages)
     present = set(archived)
     made = {record.topic for stage in stages for record in stage.emits}
-    read = list(dict.fromkeys(stage.topic for stage in stages if stage.topic in present))
-    return sorted(read, key=lambda topic: topic not in made)
+    read = dict.fromkeys(stage.topic for stage in stages if stage.topic in present)
+    order: dict[str, None] = {}
+
+    def put(topic: str, above: tuple[str, ...]) -> None:
+        adds = {record.topic: None for stage in stages if stage.topic == topic for record in stage.emits}
+        for other in adds:
+            # Films go round in a circle: a mention's rating may make a film known. There the order of stages decides.
+            if other in read and other not in order and other not in (*above, topic):
+                put(other, (*above, topic))
+        order[topic] = None
+
+    for topic in sorted(read, key=lambda topic: topic not in made):
+        if topic not in order:
+            put(topic, ())
+    return list(order)

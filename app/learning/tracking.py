@@ -23,7 +23,7 @@ from app.settings import Mlflow
 log = logging.getLogger(__name__)
 
 PROMOTION_LABELS: Final = 1000
-"""Labels that a prequential window needs before a model may be compared by it."""
+"""Labels that a prequential window needs before a model may be compared by it, where the model does not say."""
 CHAMPION: Final = "champion"
 FORGOTTEN_TAG: Final = "forgotten_up_to"
 """On runs of a model of people: the last forgetting that nothing in them is from before."""
@@ -43,6 +43,8 @@ class Report:
     state: Callable[[], bytes] | None = None
     pictures: tuple[Callable[[Path], Path | None], ...] = ()
     """Each draws into a folder; None where there is nothing to draw yet."""
+    labels_needed: int = PROMOTION_LABELS
+    """Before it may be the champion."""
     forgotten_up_to: int | None = None
     """Of a model of people: the last forgetting that state and pictures are from after; None of any other model."""
 
@@ -133,6 +135,7 @@ def describe(learner: Any, with_artifacts: bool) -> Report:
         skill=learner.skill(),
         state=(lambda: state) if state is not None else None,
         pictures=_pictures(learner) if with_artifacts else (),
+        labels_needed=getattr(learner, "labels_needed", PROMOTION_LABELS),
         forgotten_up_to=learner.forgotten_up_to if personal else None,
     )
 
@@ -233,7 +236,7 @@ class RunLog:
         """Register a version where it beats the champion, both measured against the same baseline on their window."""
         from mlflow.exceptions import MlflowException
 
-        if report.skill is None or report.labels < PROMOTION_LABELS or report.skill >= 1.0:
+        if report.skill is None or report.labels < report.labels_needed or report.skill >= 1.0:
             return
         try:
             champion = self._client.get_model_version_by_alias(report.name, CHAMPION)

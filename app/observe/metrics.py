@@ -71,6 +71,12 @@ EXPIRED: Final = Counter(
     ["collection"],
     registry=REGISTRY,
 )
+ORPHANS: Final = Counter(
+    "marquee_orphan_files",
+    "Files of pictures that were removed because nothing names them",
+    ["area"],
+    registry=REGISTRY,
+)
 
 
 def metric_names() -> frozenset[str]:

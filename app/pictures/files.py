@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import heapq
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, NamedTuple
 
 from app.embedded.files import sync_folder
 
@@ -28,10 +29,31 @@ EXTENSIONS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif"}
 
 _INCOMING: Final = "incoming"
 _LOCK: Final = ".lock"
+_SHARD: Final = 2
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NAME: Final = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 _RELATIVE: Final = re.compile(
     rf"(?:{'|'.join(AREAS)})/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}\.(?:{'|'.join(EXTENSIONS.values())})"
 )
+
+
+class Stored(NamedTuple):
+    """A file by when it was put away last, in ns since 1970; in this order they are looked at."""
+
+    put_at: int
+    area: Area
+    name: str
+    """The SHA-256 with the ending."""
+
+    @property
+    def sha256(self) -> str:
+        """What it is named by."""
+        return self.name.partition(".")[0]
+
+    @property
+    def relative(self) -> str:
+        """Where it lies below the root."""
+        return f"{self.area}/{self.name[:_SHARD]}/{self.name}"
 
 
 class PictureFiles:
@@ -70,13 +92,13 @@ class PictureFiles:
         """
         relative = self.relative(area, name or hashlib.sha256(data).hexdigest(), extension)
         target = self.root / relative
-        if _holds(target, len(data)):
+        if self._holds(target, len(data)):
             return relative
         temporary = self.incoming / secrets.token_hex(8)
         try:
             with temporary.open("xb") as file:
                 file.write(data)
-            _put_away(temporary, target)
+            self._put_away(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         return relative
@@ -85,10 +107,10 @@ class PictureFiles:
         """Put a file from `incoming` away under the SHA-256 of its bytes, which the caller knows; as `put_bytes`."""
         relative = self.relative(area, sha256, extension)
         target = self.root / relative
-        if _holds(target, temporary.stat().st_size):
+        if self._holds(target, temporary.stat().st_size):
             temporary.unlink()
         else:
-            _put_away(temporary, target)
+            self._put_away(temporary, target)
         return relative
 
     def relative(self, area: Area, sha256: str, extension: str) -> str:
@@ -122,24 +144,63 @@ class PictureFiles:
         sync_folder(path.parent)
         return True
 
+    def remove_old(self, stored: Stored) -> bool:
+        """Remove a file for good unless it was put away again since it was listed; whether it was removed."""
+        path = self.root / stored.relative
+        # Nobody may find the file there and take it for put away between the look and the removal.
+        with _held(self.root / stored.area, fcntl.LOCK_EX), suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns == stored.put_at:
+                path.unlink()
+                return True
+        return False
+
+    def put_between(self, after: Stored | None, before: int, most: int) -> list[Stored]:
+        """The first `most` files behind `after` in order that were put away before `before`, in ns since 1970."""
+        found = (each for area in AREAS for each in self._stored(area) if each.put_at < before)
+        return heapq.nsmallest(most, (each for each in found if after is None or each > after))
+
+    def _stored(self, area: Area) -> Iterator[Stored]:
+        with os.scandir(self.root / area) as shards:
+            folders = sorted(shard.path for shard in shards if len(shard.name) == _SHARD)
+        for folder in folders:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        if _NAME.fullmatch(entry.name):
+                            yield Stored(entry.stat(follow_symlinks=False).st_mtime_ns, area, entry.name)
+
     def list(self, area: Area) -> Iterator[tuple[str, str]]:
         """The SHA-256 in the name, and the path below the root, of everything in an area, in order."""
         for shard in sorted((self.root / area).glob("[0-9a-f][0-9a-f]")):
             for path in sorted(shard.iterdir()):
                 yield path.stem, path.relative_to(self.root).as_posix()
 
+    def _put_away(self, temporary: Path, target: Path) -> None:
+        target.parent.mkdir(exist_ok=True)
+        with _held(target.parent.parent, fcntl.LOCK_SH):
+            temporary.replace(target)
 
-def _put_away(temporary: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    temporary.replace(target)
+    def _holds(self, path: Path, size: int) -> bool:
+        """Whether a file is there and whole, which is noted: after a power cut one may be there without its bytes."""
+        with _held(path.parent.parent, fcntl.LOCK_SH):
+            try:
+                if path.stat().st_size != size:
+                    return False
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+            return True
 
 
-def _holds(path: Path, size: int) -> bool:
-    """Whether a file is there and whole; after a power cut one may be there without its bytes."""
+@contextmanager
+def _held(folder: Path, how: int) -> Iterator[None]:
+    """A lock on a folder, between all processes that share it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
-        return False
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _hold(path: Path) -> IO[bytes]:

@@ -11,6 +11,7 @@ import rocksdict
 from mode import Service
 
 from agents.errors import Unavailable
+from agents.register import gone
 from app.delivery.table import PartitionRows, Section
 from app.stage import TableSpec
 from app.storage.picture_queries import PictureQueries
@@ -80,7 +81,7 @@ def _rows_of(spec: TableSpec, rows: PartitionRows, person: str) -> int:
 
     if spec is CELEBRITIES:
         known: Celebrity | None = section("").get(person)
-        return int(known is not None and known != Celebrity(celebrity_id=person, era=known.era, gone_at=known.gone_at))
+        return int(known is not None and known != gone(known))
     if spec is CLAIMS:
         claims: Iterator[tuple[str, Claim]] = section("image|").under("")
         items = sum(1 for _ in section("item|").under(f"{person}|"))

@@ -111,13 +111,15 @@ def face_of(said: FaceRecognised, at: int, named: bool = True) -> Document:
     return {"item_id": said.item_id, "celebrity_id": said.celebrity_id, "face": told if named else None}
 
 
-def without_stale_parts(item: Document, order: int, at: int) -> Document | None:
+def without_stale_parts(item: Document, order: int, at: int, silent: int = 0) -> Document | None:
     """What to write over an item of a person who was forgotten by the decision `order`, asked for at `at` (ms).
 
+    Finds were dropped until `silent` (ms).
     None where nothing of it is later, so that all of it goes; nothing where all of it is later.
     """
     parts = {name: item[name] for name in ("found", "fetch", "face")}
-    left: Document = {name: None for name, part in parts.items() if part and part["at"] <= at}
+    until = {"found": max(at, silent)}
+    left: Document = {name: None for name, part in parts.items() if part and part["at"] <= until.get(name, at)}
     if UNDECIDED < item["claimed"] <= order:
         left |= {"claim": None, "claimed": UNDECIDED}
     if UNDECIDED < item["cleaned"] <= order:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -43,6 +43,8 @@ PEOPLE_ORDERS: Final = {
 """What people can be sorted by, in the direction that is looked for first; a minus in front turns it round."""
 
 OF_OTHERS: Final = "images of others that name the person"
+
+_AT_ONCE: Final = 16
 
 # Of several items with the same picture, the one that people mean: the claimed one before its copies.
 _MEANT: Final = ("kept", "pending", "quarantined", "conflict", "rejected", "failed", "duplicate")
@@ -132,6 +134,17 @@ class PictureQueries:
             if names := sorted(item["clean"] for item in found if item["clean"]):
                 return str(names[0])
         return None
+
+    async def named(self, names: Collection[FileName]) -> set[FileName]:
+        """Which of these files any document names; what was refused as it was fetched was never put away."""
+        fields = {name: "claim.image_id" if name[0] == "original" else "clean" for name in names}
+        found: set[FileName] = set()
+        every = list(fields)
+        for some in (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)):
+            asked = (self._items.find({fields[name]: name[1]}, limit=1, fields=["item_id"]) for name in some)
+            answers = await asyncio.gather(*asked)
+            found |= {name for name, items in zip(some, answers, strict=True) if items}
+        return found
 
     async def counts(self) -> PeopleCounts:
         """How much there is."""

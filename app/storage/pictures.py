@@ -33,11 +33,21 @@ from app.storage.parts import (
     without_rival,
     without_stale_parts,
 )
-from app.storage.tombstones import Event, Tombstone, happened_at, latest_tombstones, order_of, outlives, people_named
+from app.storage.tombstones import (
+    Event,
+    Tombstone,
+    caused_at,
+    happened_at,
+    latest_tombstones,
+    order_of,
+    outlives,
+    people_named,
+)
 from schemas.faces import FaceRecognised
 from schemas.ids import is_celebrity_id, item_id
 from schemas.pictures import (
     CelebrityRegistered,
+    FindDropped,
     ImageAccepted,
     ImageDiscarded,
     ImageExamined,
@@ -52,6 +62,7 @@ PENDING: Final = "pending"
 KEPT: Final = "kept"
 REJECTED: Final = "rejected"
 CONFLICT: Final = "conflict"
+_SILENT: Final = {"silent": 0}
 
 Decision = ImageAccepted | ImageRejected | ImageWithdrawn | ImageKept | ImageDiscarded
 Places = dict[str, tuple[int, Change]]
@@ -100,7 +111,8 @@ class DocumentPictures:
             claim = claim_of_rejected(message.data)
             other = graves.get(message.data.conflict_with or "")
             gone = other is not None and message.data.order <= other.order
-            claims.append((message.data, without_rival(claim) if gone else claim, message.data.verdict))
+            told = (without_rival(claim), REJECTED) if gone else (claim, message.data.verdict)
+            claims.append((message.data, *told))
         await self._claim([claim for claim in claims if claim[0].stage == "claim"])
         await self._fetched([message for message in fresh if message.data.stage == "fetch"])
         await self._check(rejected, graves)
@@ -169,10 +181,26 @@ class DocumentPictures:
     async def forget(self, people: Sequence[Message[PersonForgotten]]) -> None:
         """Remove every document of these people that is not from after their forgetting, for good."""
         graves = latest_tombstones(people)
-        stones = [{"_id": name, **msgspec.structs.asdict(grave)} for name, grave in graves.items()]
+        stones = {name: msgspec.structs.asdict(grave) for name, grave in graves.items()}
+        changes = [
+            Change(n, {k: v for k, v in s.items() if k != "silent"}, _SILENT, "order") for n, s in stones.items()
+        ]
         # First the tombstone, then the documents: what is written between the two finds the tombstone afterwards.
-        await self._forgotten.replace(stones, guard="order")
+        await self._forgotten.merge(changes)
         for grave in (await self._graves(graves)).values():
+            await self._sweep(grave)
+
+    async def put_dropped(self, dropped: Sequence[Message[FindDropped]]) -> None:
+        """Remove what was found of people who are forgotten, up to these finds; what comes later of them is new."""
+        latest: dict[str, int] = {}
+        for message in dropped:
+            name = message.data.celebrity_id
+            latest[name] = max(caused_at(message.data.found_at, message.timestamp), latest.get(name, 0))
+        unknown = {"order": 0, "at": 0, "cause_id": ""}
+        await self._forgotten.merge(
+            [Change(n, {"silent": at}, {"celebrity_id": n, **unknown}, "silent") for n, at in latest.items()]
+        )
+        for grave in (await self._graves(latest)).values():
             await self._sweep(grave)
 
     async def _claim(self, decisions: Iterable[tuple[ImageAccepted | ImageRejected, Document, str]]) -> None:
@@ -220,7 +248,8 @@ class DocumentPictures:
     async def _check(self, messages: Sequence[Event], before: dict[str, Tombstone]) -> None:
         """Remove what was written while its person was being forgotten."""
         for name, grave in (await self._graves(people_named(messages))).items():
-            if name not in before or grave.order > before[name].order:
+            known = before.get(name)
+            if known is None or (grave.order, grave.silent) > (known.order, known.silent):
                 await self._sweep(grave)
 
     async def _graves(self, names: Iterable[str]) -> dict[str, Tombstone]:
@@ -231,7 +260,7 @@ class DocumentPictures:
         known = await self._people.get([grave.celebrity_id])
         await self._people.remove([one["_id"] for one in known if one["registered_at"] <= rfc3339(grave.at)])
         items = await self._items.find({"celebrity_id": grave.celebrity_id})
-        left = {item["_id"]: without_stale_parts(item, grave.order, grave.at) for item in items}
+        left = {item["_id"]: without_stale_parts(item, grave.order, grave.at, grave.until) for item in items}
         await self._items.remove([name for name, fields in left.items() if fields is None])
         await self._items.merge([Change(name, fields) for name, fields in left.items() if fields])
         await self._unname(grave)
@@ -240,7 +269,9 @@ class DocumentPictures:
         """Take a forgotten person's id out of what is kept of others."""
         rivals = await self._items.find({"verdict": CONFLICT, "claim.conflict_with": grave.celebrity_id})
         older = [item for item in rivals if item["claimed"] <= grave.order]
-        await self._items.merge([Change(item["_id"], {"claim": without_rival(item["claim"])}) for item in older])
+        # The conflict is over; the claims say so too, under the forgetting's own order.
+        closed = {"verdict": REJECTED}
+        await self._items.merge([Change(i["_id"], closed | {"claim": without_rival(i["claim"])}) for i in older])
         mistaken = await self._items.find({"face.recognised": grave.celebrity_id}, fields=["face"])
         names = [item["_id"] for item in mistaken if item["face"]["at"] <= grave.at]
         await self._items.merge([Change(name, {"face": None}) for name in names])

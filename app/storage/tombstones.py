@@ -10,18 +10,27 @@ import msgspec
 
 from agents.messages import Message
 from schemas.base import Record
-from schemas.pictures import PersonForgotten
+from schemas.pictures import ImageFound, PersonForgotten
 
 Event = Message[Any]
 
 
 class Tombstone(msgspec.Struct, frozen=True):
-    """A person was forgotten by the decision `order`, asked for at `at` (ms since 1970) by the event `cause_id`."""
+    """A person was forgotten by the decision `order`, asked for at `at` (ms since 1970) by the event `cause_id`.
+
+    `silent` is when the last find came that was dropped, since nobody had pushed the person again (ms since 1970).
+    """
 
     celebrity_id: str
     order: int
     at: int
     cause_id: str
+    silent: int = 0
+
+    @property
+    def until(self) -> int:
+        """Up to when whatever was found of the person is not of a later life."""
+        return max(self.at, self.silent)
 
 
 def happened_at(message: Message[Record]) -> int:
@@ -45,7 +54,9 @@ def outlives(message: Event, grave: Tombstone | None) -> bool:
     if grave is None:
         return True
     order = order_of(message)
-    return order > grave.order if order else happened_at(message) > grave.at
+    if order:
+        return order > grave.order
+    return happened_at(message) > (grave.until if isinstance(message.data, ImageFound) else grave.at)
 
 
 def order_of(message: Event) -> int:

@@ -16,6 +16,7 @@ from schemas.commands import EraseCelebrity
 from schemas.entities import Claim, ClaimedItem, ForgottenPerson
 from schemas.envelope import Envelope
 from schemas.pictures import (
+    FindDropped,
     ImageAccepted,
     ImageFetched,
     ImageRejected,
@@ -250,7 +251,7 @@ async def test_of_a_forgotten_person_nothing_is_left(desk: Desk) -> None:
     assert len(desk.index) == 2
     (event,) = scrubbed
     assert isinstance(event, ImageRejected)
-    assert (event.item_id, event.verdict, event.conflict_with) == (conflict.item_id, "conflict", None)
+    assert (event.item_id, event.verdict, event.conflict_with) == (conflict.item_id, "rejected", None)
     assert event.duplicate_of is None
     assert event.order == desk.offset + 1
 
@@ -279,7 +280,8 @@ async def test_a_person_whose_id_begins_like_anothers_keeps_their_pictures(desk:
 async def test_a_picture_that_was_under_way_when_its_person_was_forgotten_is_let_go(desk: Desk) -> None:
     await desk.told(forget(HANKS))
     # The find came before the word to forget, which was received at the beginning of 1970.
-    (event,) = await desk.told(fetched(HANKS, 1, fetched_at="1969-12-31T23:59:59.000Z"))
+    event, dropped = await desk.told(fetched(HANKS, 1, fetched_at="1969-12-31T23:59:59.000Z"))
+    assert dropped == FindDropped(celebrity_id=HANKS, order=1, found_at="1969-12-31T23:59:59.000Z")
     assert isinstance(event, ImageWithdrawn)
     assert (event.order, event.image_id) == (1, image_id(1))
     assert desk.claimed() == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +12,13 @@ from typing import Any, Final
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.ports import Examination
 from app.delivery.contiguity import KafkaLogReader
+from app.delivery.raw import Raw
 from app.embedded.broker import Broker
 from app.embedded.compact import TRAINING_SOURCES
 from app.embedded.ends import group_less_consumer, look
+from app.embedded.erase import Eraser
 from app.embedded.history import archive_dir
 from app.embedded.lasting import lasting
 from app.embedded.ports import PortBook
@@ -27,14 +30,21 @@ from app.embedded.workers import process_environment
 from app.faust_app import make_faust_app
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
+from app.memory import MemoryLog, MemoryRunner
 from app.runner import make_tables
 from app.settings import Broker as BrokerSettings
 from app.settings import Mongo, Settings, Storage, Topics
 from app.storage.documents import PROJECTIONS
+from app.storage.memory import MemoryStore
 from app.storage.mongo import MongoStore
-from app.topology import Kind, film_topology
+from app.topology import Kind, Ports, film_topology
+from schemas.faces import FaceRecognised
+from schemas.ids import item_id
+from schemas.pictures import ImageExamined, ImageFetched, ImageFound, ImageRejected
+from tests.embedded.famous import famous
 from tests.embedded.lives import leave_archive, lived
 from tests.stories.conftest import Story
+from tests.stories.pictures import FakePictures
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -109,6 +119,13 @@ class Made:
             raws = await reader.read(topic, partition, 0, end) if end else ()
             found[topic][partition] = [(raw.key, raw.value, raw.headers) for raw in raws]
         return found
+
+    async def log(self, counts: dict[str, int]) -> MemoryLog:
+        """What lies on the broker, as a log in memory."""
+        reader, log = KafkaLogReader([self.bootstrap]), MemoryLog(PARTITIONS, clock=lambda: 1 << 42)
+        for (topic, partition), end in (await self.ends(counts)).items():
+            log.topics[topic][partition] = list(await reader.read(topic, partition, 0, end)) if end else []
+        return log
 
     async def committed(self, counts: dict[str, int]) -> dict[tuple[str, int], int]:
         """What the worker's consumer group begins behind."""
@@ -206,6 +223,157 @@ async def _changelogs_agree(made: Made) -> None:
         name = topic.removeprefix(f"{made.settings.worker.app}-").removesuffix("-changelog")
         for partition, lane in enumerate(lanes):
             assert {key: value for key, value, _ in lane} == tables[name][partition], (name, partition)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_people_and_their_pictures_come_out_as_they_were(tmp_path: Path, mongo: str, seed: int) -> None:
+    story = await famous(seed, 400, forgettings=False)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        assert made.tables() == rows_of(story)
+        names = derived(story)
+        found = await made.topics({t: story.log.counts[t] for t in names})
+        assert _timeless(found) == _timeless(topics_of(story, names))
+        lessons = story.runner.models["faces"]
+        assert (await made.models())["faces"] == (lessons.learner.to_bytes(), lessons.applied)
+        expected = {name: _sorted(await story.store.documents[name].find({})) for name in PROJECTIONS}
+        documents = await made.documents()
+        for image in documents["images"] + expected["images"]:
+            image["face"] = image["face"] and image["face"] | {"at": None}
+        assert documents == expected
+
+
+def _timeless(topics: dict[str, list[list[Any]]]) -> dict[str, list[list[Any]]]:
+    """Topics without when the model said what it says: it hears of faces on a topic that is made again too."""
+    lanes = [
+        [(key, value, [each for each in headers if each[0] != "ce_time"]) for key, value, headers in lane]
+        for lane in topics[FaceRecognised.topic]
+    ]
+    return topics | {FaceRecognised.topic: lanes}
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+async def test_what_was_refused_for_the_sake_of_somebody_who_is_erased_stays_refused(
+    tmp_path: Path, mongo: str, seed: int
+) -> None:
+    story = await famous(seed, 500)
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    eraser = Eraser(archive_dir(tmp_path / "d"))
+    eraser.catch_up()
+    assert eraser.erase() > 0
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        tables, live = made.tables(), rows_of(story)
+        for name in ("claims", "faces", "celebrities"):
+            assert _state(tables[name]) == _state(live[name]), name
+        assert not [key for lanes in tables.values() for rows in lanes.values() for key in rows if b"~open|" in key]
+        # Rows of what was asked for in a life that is over are erased with it, and count as nothing live.
+        found, kept = _state(tables["found-images"]), _state(live["found-images"])
+        people = {item_id(person, url): person for person, url in _finds(story)}
+        eras = {row["celebrity_id"]: row["era"] for row in map(json.loads, _state(live["celebrities"]).values())}
+        in_force = {key: row for key, row in kept.items() if json.loads(row)[2] == eras.get(people[key.decode()], 0)}
+        assert in_force.items() <= found.items()
+        assert found.keys() <= kept.keys()
+        documents = await made.documents()
+        for name in ("images", "celebrities", "forgotten"):
+            expected = _sorted(await story.store.documents[name].find({}))
+            # Whom a model would have taken a face for that never knew the person is another question.
+            for document in documents[name] + expected:
+                document.pop("face", None)
+            assert documents[name] == expected, name
+
+
+def _state(lanes: dict[int, Rows]) -> Rows:
+    """All rows but marks, and the digest of all changes that there were, erased ones among them."""
+    rows = {key: value for lane in lanes.values() for key, value in lane.items()}
+    return {key: value for key, value in rows.items() if not key.startswith((b"~mark|", b"revision|"))}
+
+
+def _finds(story: Story) -> list[tuple[str, str]]:
+    values = [json.loads(raw.value or b"") for raw in story.log.records(ImageFound.topic)]
+    return [(value["celebrity_id"], value["url"]) for value in values]
+
+
+async def test_what_the_world_had_not_answered_is_asked_again_and_nothing_else(tmp_path: Path, mongo: str) -> None:
+    story = await famous(7, 400, forgettings=False)
+    answers = (ImageFetched.topic, ImageRejected.topic, ImageExamined.topic)
+    cut = sorted(raw.timestamp for raw in story.log.records(ImageFound.topic))[200]
+
+    def kept(raw: Raw) -> bool:
+        # Answers of the middle are lost too: a crash may come between those of a batch.
+        lost = raw.topic in (ImageRejected.topic, ImageExamined.topic) and raw.offset == 10
+        return raw.topic not in answers or (raw.timestamp < cut and not lost)
+
+    leave_archive(story, archive_dir(tmp_path / "d"), keep=kept)
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        log, expected = await made.log(story.log.counts), _unanswered(story, kept)
+        stages = {stage.topic: log.counts[stage.topic] for stage in film_topology().stages}
+        resumed = Resumed(log, story, made.tables(), await made.committed(stages))
+        await resumed.runner.settle()
+    assert set(resumed.pictures.asked) == expected
+    assert len(resumed.pictures.examined) == len(set(resumed.pictures.examined)) > 0
+    examined = [json.loads(raw.value) for raw in log.records(ImageExamined.topic) if raw.value]
+    orders = [(each["item_id"], each["order"]) for each in examined if each["type"] == "examined"]
+    accepted = [json.loads(raw.value or b"") for raw in log.records("images-accepted")]
+    assert sorted(orders) == sorted((each["item_id"], each["order"]) for each in accepted)
+    rows = [key for table in resumed.runner.tables.values() for lane in table.stored.values() for key in lane]
+    assert not [key for key in rows if key.startswith(b"~open|")]
+    letters = [json.loads(raw.value or b"")["id"] for raw in log.records("dead-letters")]
+    assert sorted(set(letters)) == sorted({raw.key.decode() for raw in story.log.records("dead-letters") if raw.key})
+
+
+def _unanswered(story: Story, kept: Callable[[Raw], bool]) -> set[str]:
+    """The addresses of finds without an answer, where no other find of theirs has one that lasts."""
+    causes, done = set(), set()
+    for raw in (*story.log.records(ImageFetched.topic), *story.log.records(ImageRejected.topic)):
+        said = json.loads(raw.value or b"")
+        if kept(raw) and (said.get("type") == "fetched" or said.get("stage") == "fetch"):
+            causes.add(dict(raw.headers)["ce_causationid"].decode())
+            if said.get("verdict") != "failed":
+                done.add(said["item_id"])
+    left = set()
+    for raw in story.log.records(ImageFound.topic):
+        said = json.loads(raw.value or b"")
+        known = item_id(said["celebrity_id"], said["url"]) in done or said["celebrity_id"] == "nobody"
+        if not known and dict(raw.headers).get("ce_id", raw.position.encode()).decode() not in causes:
+            left.add(said["url"])
+    return left
+
+
+class Resumed:
+    """A worker in memory that goes on where a remake ends, and counts what it asks of the world."""
+
+    def __init__(
+        self, log: MemoryLog, story: Story, tables: dict[str, dict[int, Rows]], committed: dict[tuple[str, int], int]
+    ) -> None:
+        self.pictures = Counting(story.pictures)
+        store = MemoryStore()
+        ports = Ports(store.projections, story, people=store.pictures, pictures=self.pictures, files=self.pictures)
+        topology = film_topology(ports)
+        self.runner = MemoryRunner(topology, (), log)
+        for name, table in self.runner.tables.items():
+            table.stored = {partition: dict(rows) for partition, rows in tables[name].items()}
+        for stage in topology.stages:
+            for partition in range(log.counts[stage.topic]):
+                self.runner.positions[stage.name, partition] = committed.get((stage.topic, partition), 0)
+
+
+class Counting(FakePictures):
+    """Pictures that are where another life put them."""
+
+    def __init__(self, before: FakePictures) -> None:
+        super().__init__()
+        self._bytes = before._bytes
+        self.examined: list[str] = []
+
+    async def examine(self, image_id: str) -> Examination:
+        self.examined.append(image_id)
+        return await super().examine(image_id)
 
 
 async def test_documents_that_are_complete_stay_untouched(tmp_path: Path, mongo: str) -> None:

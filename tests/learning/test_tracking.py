@@ -14,7 +14,9 @@ from app.embedded.ports import PortBook
 from app.embedded.servers import start_server
 from app.learning.tracking import CHAMPION, Report, RunLog, TrackingService
 from app.settings import Mlflow
+from models.face_learner import FaceLearner
 from tests.learning.test_snapshots import taught
+from tests.models.faces import album
 
 
 @pytest.fixture
@@ -119,3 +121,26 @@ async def test_what_mlflow_shows_of_faces_goes_with_whoever_is_forgotten(server:
     assert files() == {"old": 0, "new": 2}
     log._artifacts(log._run(faces("new", 12)), faces("new", 12, drawn=False))
     assert files() == {"old": 0, "new": 0}
+
+
+@pytest.mark.embedded
+async def test_few_faces_of_few_people_make_a_champion_with_its_confusion_matrix(server: MlflowServer) -> None:
+    from mlflow.tracking import MlflowClient
+
+    learner = FaceLearner()
+    learners: Any = {"faces": SimpleNamespace(lessons=SimpleNamespace(learnt=True, learner=learner))}
+    service = TrackingService(settings(server), learners)
+    client = MlflowClient(tracking_uri=server.url, registry_uri=server.url)
+    faces = album(people=5, pictures=12)
+    for face in faces[: learner.labels_needed - 1]:
+        learner.observe(face)
+    await service.report(artifacts=True)
+    assert client.search_registered_models() == []
+    for face in faces[learner.labels_needed - 1 :]:
+        learner.observe(face)
+    await service.report(artifacts=True)
+    champion = client.get_model_version_by_alias("faces", CHAMPION)
+    assert champion.tags["version"] == learner.model_version
+    assert float(champion.tags["skill"]) == pytest.approx(learner.skill(), abs=1e-6)
+    assert "faces-confusion.png" in {file.path for file in client.list_artifacts(champion.run_id)}
+    await service.on_stop()

@@ -178,7 +178,7 @@ async def test_a_forgotten_person_leaves_nothing_but_a_tombstone(store: Store) -
     assert left[CELEBRITIES] == others[CELEBRITIES]
     assert left[IMAGES] == others[IMAGES]
     assert left[FORGOTTEN] == [
-        {"_id": TILDA, "celebrity_id": TILDA, "order": 9, "at": 1_700_000_010_000, "cause_id": "cause-10"}
+        {"_id": TILDA, "celebrity_id": TILDA, "order": 9, "at": 1_700_000_010_000, "cause_id": "cause-10", "silent": 0}
     ]
 
 
@@ -289,7 +289,7 @@ async def test_others_pictures_do_not_name_a_forgotten_person(store: Store, late
     for step in reversed(steps) if late else steps:
         await step()
     shown = await only(store, 1, KEANU)
-    assert (shown.verdict, shown.conflict_with, shown.duplicate_of) == ("conflict", None, None)
+    assert (shown.verdict, shown.conflict_with, shown.duplicate_of) == ("rejected", None, None)
     assert "forgotten" in (shown.reason or "")
     await store.pictures.put_rejected([conflict(1, 12, KEANU, TILDA, of=0)])
     assert (await only(store, 1, KEANU)).conflict_with == TILDA

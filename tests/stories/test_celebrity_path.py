@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from agents.intake import configured_id
+from schemas.commands import PushCelebrity, SubmitCelebrity
 from schemas.ids import item_id
 from schemas.pictures import ForgetCelebrity, ImageFound
 
@@ -139,3 +141,53 @@ async def test_a_submission_that_comes_after_the_forgetting_it_was_made_before_i
     story.log.append("celebrity-submissions", late.key, late.value, late.headers, partition=late.partition)
     await story.runner.settle()
     assert len(story.log.records("celebrities-registered")) == 1
+
+
+async def test_what_comes_after_a_forgetting_is_dropped_until_somebody_pushes_the_person_anew(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(1))
+    await story.forget(TILDA)
+    story.now += 60_000
+    # A connector's run that began before goes on, and tells of the person too.
+    await story.find(TILDA, photo(2), photo(3))
+    story.runner.push(SubmitCelebrity(celebrity_id=TILDA, name="Tilda Swinton", imdb="nm0842770"))
+    await story.runner.settle()
+    story.now += 60_000
+    story.runner.push(PushCelebrity(name="Tilda Swinton", wikidata=TILDA), ce_id=configured_id(TILDA))
+    await story.runner.settle()
+    assert await story.store.people.celebrity(TILDA) is None
+    assert await story.verdicts(TILDA) == {}
+    assert not any((await story.store.people.left(TILDA))[0].values())
+    assert story.pictures.asked == [photo(1)]
+    story.now += 60_000
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(TILDA, photo(2), photo(4))
+    assert (await story.store.people.celebrity(TILDA)).name == "Tilda Swinton"
+    assert await story.verdicts(TILDA) == {photo(2): "kept", photo(4): "kept"}
+
+
+async def test_a_fetch_that_did_not_know_of_the_forgetting_brings_nobody_back(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    story.runner.push(ForgetCelebrity(celebrity_id=TILDA))
+    story.now += 60_000
+    # Found after the command was given, and fetched before the stages that know people have heard of it.
+    story.runner.push(ImageFound(celebrity_id=TILDA, source="commons", url=photo(1)))
+    await story.runner.settle()
+    assert story.pictures.asked == [photo(1)]
+    assert await story.verdicts(TILDA) == {}
+    assert [area for area, _ in story.pictures.erased] == ["original"]
+
+
+async def test_a_conflict_is_over_when_one_of_the_two_is_forgotten(story):
+    both = photo(7, of=f"{TILDA}+{KEANU}")
+    await story.find(TILDA, both)
+    await story.find(KEANU, both)
+    assert (await story.verdicts(KEANU))[both] == "conflict"
+    await story.forget(TILDA)
+    assert (await story.verdicts(KEANU))[both] == "rejected"
+    assert (await story.store.people.counts()).conflicts == 0
+    rows = [row for rows in story.runner.tables["claims"].stored.values() for row in rows.values()]
+    assert not any(b'"conflict"' in row for row in rows)
+    assert [key for rows in story.runner.tables["claims"].stored.values() for key in rows if TILDA.encode() in key] == [
+        f"gone|{TILDA}".encode()
+    ]

@@ -133,10 +133,10 @@ async def test_only_a_conflict_can_be_resolved(stocked: Running, number: int) ->
     assert "no label conflict" in problem["detail"]
 
 
-async def test_a_conflict_with_somebody_forgotten_is_for_a_ruling(stocked: Running) -> None:
+async def test_a_conflict_with_somebody_forgotten_is_over_and_can_be_ruled_on(stocked: Running) -> None:
     await stocked.worker.store.pictures.forget([forgotten(40, KEANU)])
     problem = await post(stocked, f"{TILDA}/images/{item(4)}/resolve", {"belongs_to": TILDA}, 409)
-    assert "keep the picture or reject it" in problem["detail"]
+    assert "no label conflict" in problem["detail"]
     await post(stocked, f"{TILDA}/images/{item(4)}/ruling", {"decision": "keep"})
 
 
