@@ -50,13 +50,7 @@ class Worker:
         self.store = MongoStore(settings.mongo)
         # A producer has one request to a broker under way at a time: what others wait for has a way of its own.
         self.producer, self._changelogs, self._lessons = (Producer(settings.servers, self.partitions) for _ in range(3))
-        self.keeper = SnapshotKeeper(
-            settings.snapshot_dir,
-            self.store.pointers,
-            settings.learning.snapshot_lessons,
-            settings.learning.snapshot_seconds,
-            settings.learning.keep_snapshots,
-        )
+        self.keeper = SnapshotKeeper.of(settings, self.store.pointers)
         self.learners = {spec.name: self._learner(spec) for spec in MODELS}
         self.tracking = TrackingService(settings.mlflow, self.learners)
         self._asked_for_films = list(asked_on_registration(settings, "films"))

@@ -18,7 +18,7 @@ MOST_WAITING: Final = 4_000
 FEW_WAITING: Final = 1_500
 MOST_FETCHED: Final = 2_000
 """Records that are taken from the consumer at once."""
-PRESSED_PATIENCE: Final = 2.0
+PRESSED_PATIENCE: Final = 5.0
 """Seconds between two looks at what only patient stages read while others are behind."""
 
 

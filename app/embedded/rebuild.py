@@ -137,14 +137,7 @@ class Part:
         return events
 
     async def _keep_models(self, store: Store) -> None:
-        learning = self._settings.learning
-        keeper = SnapshotKeeper(
-            self._settings.snapshot_dir,
-            store.pointers,
-            learning.snapshot_lessons,
-            learning.snapshot_seconds,
-            learning.keep_snapshots,
-        )
+        keeper = SnapshotKeeper.of(self._settings, store.pointers)
         for model in self._models:
             lessons = model.lessons
             if lessons.applied >= 0:

@@ -8,8 +8,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
+from app.settings import Settings
 from models.snapshot import Snapshot, SnapshotCorrupt, SnapshotIncompatible, digest_of, pack, unpack
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,13 @@ class SnapshotKeeper:
         self._now = now
         self.newest_at: dict[str, float] = {}
         """When the newest snapshot of each model was made, in seconds since 1970."""
+
+    @classmethod
+    def of(cls, settings: Settings, pointers: Pointers) -> Self:
+        """The one that settings ask for."""
+        learning = settings.learning
+        often = learning.snapshot_lessons, learning.snapshot_seconds
+        return cls(settings.snapshot_dir, pointers, *often, learning.keep_snapshots)
 
     def due(self, lessons: int, seconds: float) -> bool:
         """Whether a model that learnt `lessons` in `seconds` since its last snapshot needs another."""
