@@ -30,13 +30,8 @@ class Message(msgspec.Struct, Generic[R], frozen=True):
         return rfc3339(self.timestamp)
 
 
-def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{_to_the_second(seconds)}.{rest:03d}Z"
-
-
 @lru_cache(maxsize=4096)
-def _to_the_second(seconds: int) -> str:
-    """Kept, because many events share a second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def rfc3339(milliseconds: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC; kept, because the events of a batch share theirs."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from agents.messages import Message, rfc3339
 from app.delivery.producer import Outgoing, partition_of
 from app.delivery.raw import Raw
@@ -14,7 +16,7 @@ from schemas.base import Layout, Record, Rejected
 from schemas.catalogue import decode, encode
 from schemas.envelope import Envelope, read_envelope, to_headers
 from schemas.events import DeadLettered
-from schemas.ids import derived_id, position_id
+from schemas.ids import derived_id
 
 KEPT_BYTES: Final = 6 << 20
 """A larger record stays on its topic; the dead letter says where."""
@@ -40,18 +42,18 @@ class Reader:
 
     def read(self, raw: Raw) -> Message[Record]:
         """The record in a message. Raises Rejected, or Misplaced for one that belongs in another partition."""
-        topic, partition, offset, timestamp, key, value, headers = raw
+        value, key = raw.value, raw.key
         if value is None:
             raise Rejected("tombstone: the record has no value")
         if len(value) > self._max_value:
             raise Rejected(f"too large: {len(value)} bytes, {self._max_value} are allowed")
         if key is not None:
             _check_key(key)
-        envelope, dataschema = read_envelope(headers, position_id(topic, partition, offset))
+        envelope, dataschema = read_envelope(raw.headers, raw.position)
         data = decode(value, self._reads, dataschema)
-        if self._placed and partition_of(data.key.encode(), self._partitions) != partition:
+        if self._placed and partition_of(data.key.encode(), self._partitions) != raw.partition:
             raise Misplaced(data.key)
-        return Message(data, envelope, topic, partition, offset, timestamp)
+        return Message(data, envelope, raw.topic, raw.partition, raw.offset, raw.timestamp)
 
 
 def _check_key(key: bytes) -> None:
@@ -87,7 +89,7 @@ def dead_letter(
     """The record that says that `raw` was given up, whole enough to be replayed."""
     headers = raw.headers
     size = len(raw.value or b"") + len(raw.key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
-    kept = raw if size <= KEPT_BYTES else raw._replace(value=None, key=None, headers=[])
+    kept = raw if size <= KEPT_BYTES else replace(raw, value=None, key=None, headers=[])
     record = DeadLettered(
         id=derived_id(raw.position, stage),
         stage=stage,

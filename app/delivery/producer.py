@@ -7,8 +7,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import murmur2
@@ -20,7 +21,7 @@ MAX_REQUEST_BYTES: Final = 16 << 20
 RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One record on its way to a topic."""
 
     topic: str
@@ -90,12 +91,13 @@ class Producer:
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Send records to wherever their keys belong; returns when the brokers have all of them."""
         by_partition: dict[tuple[str, int], list[Row]] = {}
-        for topic, key, value, headers in records:
-            target = (topic, self.partition_for(topic, key))
+        for record in records:
+            key = record.key
+            target = (record.topic, self.partition_for(record.topic, key))
             rows = by_partition.get(target)
             if rows is None:
                 rows = by_partition[target] = []
-            rows.append((key, value, headers))
+            rows.append((key, record.value, record.headers))
         await asyncio.gather(
             *(self._deliver(topic, partition, rows) for (topic, partition), rows in by_partition.items())
         )

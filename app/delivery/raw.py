@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from schemas.envelope import Headers
 from schemas.ids import position_id
@@ -12,7 +14,7 @@ FILLER_HEADER: Final = "marquee-filler"
 """Marks records that only keep offsets in place after a restore; every reader passes over them."""
 
 
-class Raw(NamedTuple):
+class Raw(msgspec.Struct, frozen=True, gc=False):
     """Bytes at a place in the log; `timestamp` in milliseconds since 1970."""
 
     topic: str

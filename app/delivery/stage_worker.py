@@ -107,7 +107,7 @@ class StageWorker:
             last = applied.get(raw.partition)
             if last is None:
                 mark = rows[raw.partition].mark(topic)
-                last = mark if mark is not None else await self._log_reader.beginning(topic, raw.partition) - 1
+                last = mark if mark is not None else await self._before_first(raw)
             if raw.offset <= last and self._is_open(raw, rows):
                 todo.append(raw)
                 continue
@@ -120,6 +120,10 @@ class StageWorker:
             todo.append(raw)
             applied[raw.partition] = raw.offset
         return todo
+
+    async def _before_first(self, raw: Raw) -> int:
+        """The last offset that nobody has to apply, for a stage that has applied none of a partition."""
+        return -1 if raw.offset == 0 else await self._log_reader.beginning(raw.topic, raw.partition) - 1
 
     def _is_open(self, raw: Raw, rows: dict[int, PartitionRows]) -> bool:
         """Whether it was passed over when everything was made again, since the world had not answered."""

@@ -76,7 +76,10 @@ class Known:
         if covered is not None:
             lesson = _lesson(record.value or b"")
             return lesson.offset <= covered.get(lesson.partition, -1)
-        return record.topic in self._topics and _identity(*record) in self._ids
+        return (
+            record.topic in self._topics
+            and _identity(record.topic, record.key, record.value, record.headers) in self._ids
+        )
 
     def as_then(self, stage: Stage) -> Stage:
         """A stage that looks facts up, made to see those that it saw when the training records were made.

@@ -55,7 +55,7 @@ class Outlet:
             if record.topic in SOURCE_TOPICS:
                 self.forwarded.append((partition, record))
             elif not self._known.has(record):
-                raw = Raw(record.topic, partition, self._lanes[record.topic, partition].end, self.now, *record[1:])
+                raw = self._raw(record, partition, self._lanes[record.topic, partition].end)
                 await self._put(raw)
                 new.setdefault(record.topic, []).append(raw)
         for topic, raws in new.items():
@@ -65,7 +65,7 @@ class Outlet:
         """Put one record on the broker, whatever is known of it, for the worker to read."""
         count = self._counts[record.topic]
         partition = 0 if count == 1 else partition_of(record.key, count)
-        await self._put(Raw(record.topic, partition, 0, self.now, *record[1:]))
+        await self._put(self._raw(record, partition, 0))
 
     async def flush(self) -> None:
         """Return once everything is on the broker."""
@@ -73,6 +73,9 @@ class Outlet:
             await lane.flush()
         for lane in self._lanes.values():
             await lane.arrived()
+
+    def _raw(self, record: Outgoing, partition: int, offset: int) -> Raw:
+        return Raw(record.topic, partition, offset, self.now, record.key, record.value, record.headers)
 
     async def _put(self, raw: Raw) -> None:
         if raw.topic in self._archived:

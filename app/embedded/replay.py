@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from app.delivery.guard import Reader
 from app.delivery.producer import Sender
 from app.delivery.raw import FILLER_HEADER, Raw
@@ -126,7 +128,9 @@ class Skipping:
         """Move the marks: a record that only holds a place is passed over, which is all that is wanted."""
         if self._last:
             placeholder = [(FILLER_HEADER, b"1")]
-            await self._worker.process([raw._replace(headers=placeholder) for raw in self._last.values()])
+            await self._worker.process(
+                [msgspec.structs.replace(raw, headers=placeholder) for raw in self._last.values()]
+            )
 
 
 class Learning:

@@ -13,6 +13,7 @@ from typing import Any
 
 import rocksdict
 from aiokafka.producer.message_accumulator import BatchBuilder
+from msgspec.structs import asdict
 
 from agents.clean import clean_rating
 from app.delivery.guard import Reader, outgoing
@@ -69,7 +70,7 @@ class Steps:
 
     def raw(self) -> float:
         """`of_aiokafka`."""
-        found = [SimpleNamespace(**raw._asdict()) for raw in self._raws]
+        found = [SimpleNamespace(**asdict(raw)) for raw in self._raws]
         return _timed_over(found, of_aiokafka)
 
     def decode(self) -> float:

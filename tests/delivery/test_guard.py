@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agents.messages import Message
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
@@ -213,7 +214,7 @@ def test_a_dead_letter_holds_all_that_a_replay_needs() -> None:
 
 def test_a_dead_letter_written_twice_is_the_same_letter() -> None:
     assert letter(raw(b"x"))[0]["id"] == letter(raw(b"x"))[0]["id"]
-    assert letter(raw(b"x"))[0]["id"] != letter(raw(b"x")._replace(offset=13))[0]["id"]
+    assert letter(raw(b"x"))[0]["id"] != letter(replace(raw(b"x"), offset=13))[0]["id"]
 
 
 def test_the_dead_letter_of_a_tombstone_says_that_there_was_no_value() -> None:
