@@ -11,6 +11,7 @@ from mode import Service
 
 from agents.errors import Unavailable
 from agents.messages import rfc3339
+from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
 from app.observe import metrics
 from app.storage.documents import IMAGES
@@ -18,7 +19,6 @@ from app.storage.expiry import Expiry
 from app.storage.picture_expiry import Erase, PictureExpiry
 from schemas.base import Record
 from schemas.catalogue import encode
-from schemas.envelope import Envelope, to_headers
 from schemas.ids import derived_id
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,4 @@ class ExpiryService(Service):  # type: ignore[misc]
         await self._sink.send([self._outgoing(word) for word in words])
 
     def _outgoing(self, word: Record) -> Outgoing:
-        value = encode(word)
-        event_id = derived_id(value.decode(), "expired")
-        headers = to_headers(type(word), Envelope(event_id, event_id, time=rfc3339(int(self._now() * 1000))))
-        return Outgoing(word.topic, word.key.encode(), value, headers)
+        return first_event(word, derived_id(encode(word).decode(), "expired"), self._now())

@@ -11,14 +11,12 @@ import msgspec
 
 from agents.errors import Unavailable
 from agents.intake import configured_id, submission
-from agents.messages import rfc3339
+from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
 from app.settings import Settings
 from app.storage.store import Store
 from schemas.base import Record
-from schemas.catalogue import encode
 from schemas.commands import PushCelebrity, PushFilm
-from schemas.envelope import Envelope, to_headers
 from schemas.ids import celebrity_id
 
 log = logging.getLogger(__name__)
@@ -39,8 +37,7 @@ def command(
 ) -> tuple[str, Outgoing]:
     """The id of the event, a random one unless given, and the event itself."""
     event_id = event_id or str(uuid.uuid4())
-    envelope = Envelope(event_id, event_id, None, rfc3339(int(now() * 1000)))
-    return event_id, Outgoing(pushed.topic, key.encode(), encode(pushed), to_headers(type(pushed), envelope))
+    return event_id, first_event(pushed, event_id, now(), key)
 
 
 async def push_configured(settings: Settings, sender: Sender, store: Store) -> int:

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from agents.due import moment, stamp_of
-from agents.messages import rfc3339
 from app.collecting.ledger import EventStore
 from app.connectors.base import FilmTarget, PersonTarget, Request
 from app.connectors.config import ConnectorConfig
@@ -20,11 +19,10 @@ from app.connectors.fetch import Fetcher
 from app.connectors.registry import make
 from app.connectors.runner import run_connector
 from app.connectors.store import Report
+from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
 from schemas.base import Record
-from schemas.catalogue import encode
 from schemas.entities import ScrapeState, WaitingRun
-from schemas.envelope import Envelope, to_headers
 from schemas.events import DeadLettered
 from schemas.ids import derived_id
 from schemas.scrapes import (
@@ -64,13 +62,7 @@ def command_of(record: ScrapeRequested | SteerConnector | SlaMissed, now: float)
         identity = f"{record.connector}|{record.run_id}|sla"
     else:
         identity = f"{record.connector}|{record.action}|{now}"
-    return event_of(record, derived_id(identity, "scrape"), now)
-
-
-def event_of(record: Record, event_id: str, now: float) -> Outgoing:
-    """An event of the scheduler as it goes to its topic."""
-    envelope = Envelope(event_id, event_id, time=rfc3339(int(now * 1000)))
-    return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
+    return first_event(record, derived_id(identity, "scrape"), now)
 
 
 class _TellingSink:
@@ -187,11 +179,11 @@ class Carrier:
         )
 
     def _event(self, record: Record, run: WaitingRun, what: str) -> Outgoing:
-        return event_of(record, derived_id(f"{run.run_id}|{run.attempt}|{what}", "scrape"), self._now())
+        return first_event(record, derived_id(f"{run.run_id}|{run.attempt}|{what}", "scrape"), self._now())
 
     async def _tell(self, record: ScrapeStarted | ScrapeFinished, what: str) -> None:
         envelope = derived_id(f"{record.run_id}|{record.attempt}|{what}", "scrape")
-        await self._sink.send([event_of(record, envelope, self._now())])
+        await self._sink.send([first_event(record, envelope, self._now())])
 
 
 def film_target(target: Target) -> FilmTarget:

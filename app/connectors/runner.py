@@ -10,18 +10,16 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
 
-from agents.messages import rfc3339
 from app.connectors.base import Checkpoint, Connector, Note, Observed, Refused, Request, Said
 from app.connectors.config import Terms
 from app.connectors.errors import MalformedError, QuotaExhaustedError, RetryableError, SourceError
 from app.connectors.store import CursorStore, Report, State
 from app.connectors.terms import bound
 from app.delivery.guard import dead_letter
+from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import Raw
 from schemas.base import Rejected
-from schemas.catalogue import encode
-from schemas.envelope import Envelope, to_headers
 
 __all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "run_connector"]
 
@@ -159,9 +157,7 @@ class _Run:
 
 def outgoing(observed: Observed, now: float, terms: Terms) -> Outgoing:
     """An observed record as it goes to its topic, under its source's terms."""
-    record = bound(observed.record, terms, now)
-    envelope = Envelope(observed.event_id, observed.event_id, time=rfc3339(int(now * 1000)))
-    return Outgoing(record.topic, record.key.encode(), encode(record), to_headers(type(record), envelope))
+    return first_event(bound(observed.record, terms, now), observed.event_id, now)
 
 
 def _refused(name: str, refused: Refused, now: Callable[[], float]) -> Outgoing:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 from app.collecting.runs import command_of
 from app.connectors.registry import KINDS
+from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Producer
 from app.delivery.topics import partitions
 from app.delivery.transport import true_ends
@@ -28,9 +29,7 @@ from app.learning.tracking import CHAMPION
 from app.settings import Mongo, Settings
 from app.storage.mongo import MongoStore
 from models.prequential import Curve
-from schemas.catalogue import encode
 from schemas.commands import ControlModel
-from schemas.envelope import Envelope, to_headers
 from schemas.events import DeadLettered, FactsObserved, RatingPredicted
 from schemas.ids import derived_id
 from schemas.scrapes import ScrapeRequested
@@ -267,8 +266,7 @@ async def _pictures(session: aiohttp.ClientSession, api: str, experiment: str) -
 
 
 def _event(record: FactsObserved | ControlModel, event_id: str) -> Outgoing:
-    headers = to_headers(type(record), Envelope(event_id, event_id))
-    return Outgoing(record.topic, record.key.encode(), encode(record), headers)
+    return first_event(record, event_id, time.time())
 
 
 def _order(action: Any) -> Outgoing:

@@ -13,9 +13,10 @@ import pytest
 from agents.scrapes import admit_scrape, follow_scrapes
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
-from app.collecting.runs import Carried, command_of, event_of
+from app.collecting.runs import Carried, command_of
 from app.connectors.config import ConnectorConfig
 from app.connectors.store import Report
+from app.delivery.outset import first_event
 from app.memory import MemoryLog, MemoryRunner
 from app.topology import Kind, Stage, TableSpec, Topology
 from schemas.entities import AdmittedRun, ScrapeState, WaitingRun
@@ -111,7 +112,7 @@ class _Carrier:
             also=run.also,
         )
         event_id = derived_id(f"{run.run_id}|{run.attempt}|finished", "scrape")
-        await world.log.send([event_of(finished, event_id, world.now)])
+        await world.log.send([first_event(finished, event_id, world.now)])
         return Carried(name, run, Report(name, "success"), False)
 
 
