@@ -76,23 +76,50 @@ def _inside(kind: inspect.Type, part: str) -> list[inspect.Type]:
             return []
 
 
+Place = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
+
+_NAME = r"(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)"
+_KEY = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+
+
 def _line_of(text: str, path: str) -> int:
-    """The line of a key such as `web.port` or `films[2].imdb`; of its table where the key is absent; else 1."""
-    parts = [(name, int(index or 0)) for name, index in re.findall(r"([^.\[\]]+)(?:\[(\d+)\])?", path)]
-    if not parts:
-        return 1
-    section, wanted = parts[0]
-    best, count, inside = 1, -1, False
+    """The line of a key such as `web.port` or `films[2].imdb`; of what holds it where it has none; else 1."""
+    named = re.findall(r"\[(\d+)\]|([^.\[\]]+)", path)
+    wanted: Place = tuple(int(index) if index else name for index, name in named)
+    places = list(_places(text))
+    for length in range(len(wanted), 0, -1):
+        found = [line for place, line in places if place[:length] == wanted[:length]]
+        if found:
+            return found[0]
+    return 1
+
+
+def _places(text: str) -> Iterator[tuple[Place, int]]:
+    """Where each table and each key begins that has a line of its own; inline tables and lists have only theirs."""
+    counts: dict[Place, int] = {}
+    table: Place = ()
+    closing = ""
     for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$", line)
+        if closing:
+            closing = "" if closing in line else closing
+            continue
+        header = re.match(rf"\s*(\[\[?)\s*({_KEY})\s*\]", line)
+        key = re.match(rf"\s*({_KEY})\s*=", line)
         if header:
-            names = header.group(1).replace('"', "").split(".")
-            count += names[0] == section
-            inside = names[0] == section and (not line.lstrip().startswith("[[") or count == wanted)
-            inside = inside and (len(names) == 1 or len(parts) < 2 or names[1] == parts[1][0])
-            best = number if inside else best
-        elif (inside and re.match(rf"\s*\"?{re.escape(parts[-1][0])}\"?\s*=", line)) or (
-            not header and re.match(rf"\s*{re.escape(section)}\s*=", line) and len(parts) == 1
-        ):
-            return number
-    return best
+            table = ()
+            for name in _names(header.group(2)):
+                # A table below one of several belongs to the last of them.
+                table = (*table, counts[table], name) if table in counts else (*table, name)
+            if header.group(1) == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            yield table, number
+        elif key:
+            yield (*table, *_names(key.group(1))), number
+            # What looks like a key inside a text of several lines is none.
+            closing = next((mark for mark in ('"""', "'''") if line.count(mark) == 1), "")
+
+
+def _names(key: str) -> Place:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, key))
