@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.delivery.topics import partitions, retention_of
 from app.settings import Settings
@@ -16,6 +18,7 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 RETENTION: Final = "retention.ms"
+TRIES: Final = 20
 _OF_THE_TOPIC: Final = 1
 """Where the value of a setting comes from: the topic itself, and not a default."""
 
@@ -33,7 +36,7 @@ async def keep_as_long(settings: Settings) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=30_000)
     try:
         await admin.start()
-        found = await _configs(admin, list(partitions(settings)))
+        found = await _patiently(admin, list(partitions(settings)))
         wanted = {topic: retention_of(topic, settings) for topic in found}
         others = {topic: own for topic, own in found.items() if own.get(RETENTION) != wanted[topic]}
         if others:
@@ -48,6 +51,15 @@ async def keep_as_long(settings: Settings) -> list[str]:
         told = ", ".join(f"{topic} ({own.get(RETENTION, 'none')})" for topic, own in sorted(others.items()))
         log.warning("retention.ms of these topics was another than the settings say, and is changed: %s", told)
     return sorted(others)
+
+
+async def _patiently(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, Configs]:
+    """As `_configs`; a topic that was declared a moment ago is not known to every broker yet."""
+    for _ in range(TRIES - 1):
+        with suppress(UnknownTopicOrPartitionError):
+            return await _configs(admin, topics)
+        await asyncio.sleep(0.5)
+    return await _configs(admin, topics)
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, Configs]:

@@ -186,6 +186,8 @@ def _marquee(probe: Probe) -> faust.App:
     producer = Producer(settings.servers, partitions(settings))
 
     class Parts:
+        pressed = False
+
         async def prepare(self) -> None:
             await wait_for_kafka(settings, asyncio.Event())
             await declare(settings)
