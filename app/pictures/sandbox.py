@@ -143,7 +143,13 @@ class _Worker:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        await self.process.wait()
+        # asyncio calls a process ended when its pipes are, and does not read on in a full one; the limit is for one
+        # that somebody else has got hold of.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                while await self._answers.read(_ANSWER_BYTES):
+                    pass
+                await self.process.wait()
 
     async def _end(self) -> int:
         """The exit status; a process that has closed its pipes, but not itself, is ended."""
