@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import statistics
 import subprocess
@@ -113,8 +114,17 @@ def test_a_module_fits_its_bar(path: Path) -> None:
     assert lines <= MODULE_LINES
 
 
+def _parsed(path: Path) -> ast.Module:
+    # Python 3.11 loses count of its depth where the collector runs what others left while a tree is built.
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
+
+
 def _functions(path: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, Function):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             yield node.name, (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
@@ -146,7 +156,7 @@ def _public(tree: ast.Module) -> Iterator[Documented]:
 
 @each_module
 def test_what_is_public_says_what_it_is_for(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = _parsed(path)
     assert ast.get_docstring(tree), "the module has no docstring"
     silent = [node.name for node in _public(tree) if not ast.get_docstring(node) and not _is_overload(node)]
     assert silent == []

@@ -143,19 +143,15 @@ class _Worker:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        # asyncio calls a process ended when its pipes are, and does not read on in a full one; the limit is for one
-        # that somebody else has got hold of.
+        # asyncio waits for the ends of its pipes too, and does not read on in a full one.
         with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                while await self._answers.read(_ANSWER_BYTES):
-                    pass
-                await self.process.wait()
+            await asyncio.wait_for(self._answers.read(), _STOP_SECONDS)
+        await self.process.wait()
 
     async def _end(self) -> int:
         """The exit status; a process that has closed its pipes, but not itself, is ended."""
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                return await self.process.wait()
+            return await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
         except TimeoutError:
             await self.kill()
             return -signal.SIGKILL

@@ -92,6 +92,7 @@ async def test_people_are_found_by_item_by_tmdb_and_by_imdb(tmp_path: Path) -> N
     assert found["Q38111"] == {
         "type": "submit",
         "celebrity_id": "Q38111", "name": "Leonardo DiCaprio", "wikidata": "Q38111", "imdb": "nm0000138", "tmdb": 6193,
+        "pushed": False,
     }  # fmt: skip
     assert (found["Q200534"]["name"], found["Q200534"]["tmdb"]) == ("Tilda Swinton", 3063)
     assert (found["tmdb:person/3896"]["wikidata"], found["tmdb:person/3896"]["imdb"]) == ("Q58444", "nm0000553")

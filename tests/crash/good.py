@@ -109,6 +109,7 @@ GOOD: Final[dict[str, tuple[Good, ...]]] = {
         ),
         _tagged("withdrawn", {**_PICTURE, "order": 8, "reason": "by hand"}),
         _tagged("forgotten", {**_PERSON, "order": 9}),
+        _tagged("dropped", {**_PERSON, "order": 9, "found_at": "2026-01-01T00:00:00.000Z"}),
     ),
     "images-kept": (
         _good({**_PICTURE, **_SIZE, "sha256": "1" * 64, "phash": "0" * 16, "path": f"clean/11/{'1' * 64}.jpg"}),
