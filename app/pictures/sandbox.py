@@ -206,8 +206,7 @@ class Sandbox:
         asked = _Job(job, args)
         self._waiting.append(asked)
         self._attend_more()
-        answer: T | Failed = await asked.future
-        return answer
+        return cast("T | Failed", await asked.future)
 
     async def close(self) -> None:
         """End all processes; whoever still waits is cancelled."""
