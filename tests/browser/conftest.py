@@ -43,7 +43,10 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that fails the test for errors in its scripts, refused content, and traffic that leaves this machine."""
+    """A page that fails the test for errors in its scripts, refused content, and traffic that leaves this machine.
+
+    Ask for it after the web that it looks at, so that it is closed first: pages look again by themselves.
+    """
     shown = await browser.new_page()
     faults: list[str] = []
     shown.on("pageerror", lambda error: faults.append(str(error)))

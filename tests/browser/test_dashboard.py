@@ -28,7 +28,7 @@ def address(service: WebService, path: str = "/") -> str:
     return f"http://127.0.0.1:{service.port}{path}"
 
 
-async def test_the_overview_shows_all_parts_and_goes_live(page: Page, service: WebService) -> None:
+async def test_the_overview_shows_all_parts_and_goes_live(service: WebService, page: Page) -> None:
     await page.goto(address(service))
     for heading in ("Needs attention", "What is happening now", "Films"):
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
@@ -36,7 +36,7 @@ async def test_the_overview_shows_all_parts_and_goes_live(page: Page, service: W
     await expect(page.get_by_role("link", name="Inception")).to_have_attribute("href", "/films/tt1375666")
 
 
-async def test_figures_move_without_loading_the_page_again(page: Page, service: WebService) -> None:
+async def test_figures_move_without_loading_the_page_again(service: WebService, page: Page) -> None:
     await page.goto(address(service))
     await expect(page.get_by_role("status")).to_have_text("live")
     await page.evaluate("window.stayed = true")
@@ -49,7 +49,7 @@ async def test_figures_move_without_loading_the_page_again(page: Page, service: 
     assert await page.evaluate("window.stayed") is True
 
 
-async def test_what_happens_is_listed_as_text_and_can_be_paused(page: Page, service: WebService) -> None:
+async def test_what_happens_is_listed_as_text_and_can_be_paused(service: WebService, page: Page) -> None:
     await page.goto(address(service))
     await expect(page.get_by_role("status")).to_have_text("live")
     nasty = "<img src=x onerror=alert(1)>"
@@ -68,7 +68,7 @@ async def test_what_happens_is_listed_as_text_and_can_be_paused(page: Page, serv
     await expect(page).to_have_url(address(service, "/films/Q1"))
 
 
-async def test_one_finds_a_film_with_the_keyboard_alone(page: Page, service: WebService) -> None:
+async def test_one_finds_a_film_with_the_keyboard_alone(service: WebService, page: Page) -> None:
     await page.goto(address(service, "/films"))
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip")).to_be_focused()
@@ -82,7 +82,7 @@ async def test_one_finds_a_film_with_the_keyboard_alone(page: Page, service: Web
     await expect(page.get_by_role("img", name="Ratings of this film")).to_be_visible()
 
 
-async def test_pages_follow_one_another_and_sorting_is_kept(page: Page, service: WebService) -> None:
+async def test_pages_follow_one_another_and_sorting_is_kept(service: WebService, page: Page) -> None:
     await page.goto(address(service, "/films"))
     await page.get_by_label("Sort by").select_option("-year")
     await page.get_by_role("button", name="Search").click()
@@ -106,7 +106,7 @@ async def test_without_scripts_everything_but_the_movement_is_there(browser: Bro
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_fits_a_telephone_of_360_pixels(page: Page, service: WebService, path: str) -> None:
+async def test_a_page_fits_a_telephone_of_360_pixels(service: WebService, page: Page, path: str) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     await page.goto(address(service, path))
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -140,7 +140,7 @@ CONTRASTS = """
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-async def test_text_can_be_read_by_day_and_by_night(page: Page, service: WebService, path: str, scheme: str) -> None:
+async def test_text_can_be_read_by_day_and_by_night(service: WebService, page: Page, path: str, scheme: str) -> None:
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     await page.goto(address(service, path))
     assert await page.evaluate(CONTRASTS) == []
@@ -162,7 +162,7 @@ NAMELESS = """
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_everything_that_can_be_used_has_a_name(page: Page, service: WebService, path: str) -> None:
+async def test_everything_that_can_be_used_has_a_name(service: WebService, page: Page, path: str) -> None:
     await page.goto(address(service, path))
     assert await page.evaluate(NAMELESS) == []
     levels = await page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => Number(h.tagName[1]))")

@@ -33,7 +33,7 @@ def picture(page: Page, words: str) -> Any:
     return page.locator(".pictures > li").filter(has_text=words)
 
 
-async def test_one_gets_from_the_overview_to_a_picture(page: Page, service: WebService) -> None:
+async def test_one_gets_from_the_overview_to_a_picture(service: WebService, page: Page) -> None:
     await page.goto(address(service, "/"))
     await page.get_by_role("link", name="People", exact=True).click()
     await page.get_by_role("searchbox").fill("tilda")
@@ -52,7 +52,7 @@ async def test_one_gets_from_the_overview_to_a_picture(page: Page, service: WebS
     assert await page.evaluate("document.images[0].naturalWidth") == 400
 
 
-async def test_a_picture_is_kept_without_leaving_the_page(page: Page, service: WebService) -> None:
+async def test_a_picture_is_kept_without_leaving_the_page(service: WebService, page: Page) -> None:
     await page.goto(address(service))
     button = picture(page, "no face").get_by_role("button", name="Keep")
     await button.click()
@@ -61,7 +61,7 @@ async def test_a_picture_is_kept_without_leaving_the_page(page: Page, service: W
     assert sent(service) == [RuleImage(item_id=item(2), celebrity_id=TILDA, decision="keep")]
 
 
-async def test_a_conflict_is_resolved_with_the_keyboard(page: Page, service: WebService) -> None:
+async def test_a_conflict_is_resolved_with_the_keyboard(service: WebService, page: Page) -> None:
     await page.goto(address(service, "/"))
     await page.get_by_role("listitem").filter(has_text="claimed for two people").get_by_role("link").click()
     await picture(page, f"claimed for {KEANU} too").get_by_role("button", name=KEANU).focus()
@@ -73,7 +73,7 @@ async def test_a_conflict_is_resolved_with_the_keyboard(page: Page, service: Web
     ]
 
 
-async def test_nobody_is_forgotten_by_one_wrong_click(page: Page, service: WebService) -> None:
+async def test_nobody_is_forgotten_by_one_wrong_click(service: WebService, page: Page) -> None:
     await page.goto(address(service))
     await page.get_by_text("Forget this person").click()
     await page.get_by_role("button", name="Forget").click()
@@ -128,7 +128,7 @@ async def test_where_a_token_is_wanted_the_page_asks_for_it_once(browser: Browse
     await page.close()
 
 
-async def test_a_picture_that_was_rejected_is_marked_as_such(page: Page, service: WebService) -> None:
+async def test_a_picture_that_was_rejected_is_marked_as_such(service: WebService, page: Page) -> None:
     await page.goto(address(service, f"/celebrities/{TILDA}?verdict=duplicate"))
     await expect(picture(page, "a copy of a picture")).to_contain_text("distance 7")
     await expect(page.locator(".pictures > li")).to_have_count(1)
