@@ -40,7 +40,8 @@ REGISTERED: Final = 10.0
 """Seconds to wait for a champion; there is none where too few labels came, or the model beat no baseline."""
 MOST_RUNS: Final = 50
 PATIENCE: Final = 120.0
-"""Seconds without any progress after which the demo gives up."""
+"""Seconds without any progress after which the demo goes on with what there is."""
+MISSING: Final = f"did not come within {PATIENCE:.0f} s"
 
 
 class Pipeline:
@@ -129,6 +130,7 @@ class Pipeline:
                     bar.update(task, completed=len(causes), told=f"{len(causes):,} predictions, {rate:,.0f} a second")
         finally:
             await consumer.stop()
+        self._tell_missing("predictions", ratings, len(causes))
         return len(causes) / max(last - began, 1e-3)
 
     async def _projected(self, ratings: int) -> None:
@@ -147,6 +149,11 @@ class Pipeline:
                 seen = max(seen, now)
                 bar.update(task, completed=seen, told=f"{seen:,} {what}")
                 await asyncio.sleep(0.3)
+        self._tell_missing(what, wanted, seen)
+
+    def _tell_missing(self, what: str, wanted: int, seen: int) -> None:
+        if seen < wanted:
+            self._console.print(f"[red]{MISSING}: {wanted - seen:,} of {wanted:,} {what}[/]", highlight=False)
 
     def _progress(self, what: str, total: int) -> Any:
         return _Bar(what, total, self._console)

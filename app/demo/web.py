@@ -13,9 +13,9 @@ import msgspec
 import pyoxigraph
 from aiohttp import web
 
+from app.connectors.html import slug
 from app.demo.pictures import Person, Served
 from app.demo.sources import ScoredFilm
-from schemas.ids import normalised_title
 
 CREDENTIAL: Final = "demo-credential"
 _WIKIDATA: Final = "http://www.wikidata.org"
@@ -134,9 +134,9 @@ class DemoWeb:
         return web.json_response(found)
 
     async def _film(self, request: web.Request) -> web.Response:
-        asked = normalised_title(request.match_info["slug"])
+        asked = request.match_info["slug"]
         for scored in self.scores:
-            if normalised_title(f"{scored.film.title} {scored.film.year}") == asked:
+            if slug(f"{scored.film.title} {scored.film.year}", "-") == asked:
                 return web.Response(text=_film_page(scored, str(request.url)), content_type="text/html")
         return web.Response(status=404)
 

@@ -7,13 +7,19 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import msgspec
 import pytest
 
-from app.demo.sources import DemoDataError, choose, write_config
+from app.connectors.html import Config, slug
+from app.demo.pipeline import MISSING
+from app.demo.sources import DemoDataError, DemoFilm, ScoredFilm, choose, write_config
+from app.demo.web import DemoWeb
 from app.settings import load
 
 SECONDS = 280
@@ -31,6 +37,7 @@ def demo(directory: Path, seed: int, films: int) -> dict[str, Any]:
         env={**os.environ, "MARQUEE_WEB__PORT": "0"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert MISSING not in done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -127,3 +134,13 @@ def test_a_directory_that_holds_something_else_is_not_emptied(tmp_path: Path) ->
     with pytest.raises(DemoDataError, match="holds something else"):
         prepare(tmp_path)
     assert (tmp_path / "letters.txt").exists()
+
+
+@pytest.mark.parametrize("title", ["Charlotte's Web", "Wallace & Gromit", "F/X", "Say Anything...", "Amélie", "8½"])
+async def test_the_film_site_has_a_page_at_the_address_that_the_connector_makes_of_a_title(title: str) -> None:
+    async with DemoWeb([]) as site, aiohttp.ClientSession() as session:
+        site.scores = [ScoredFilm(DemoFilm("1", title, 1999, ""), 7.5, 100)]
+        config = msgspec.convert(tomllib.loads("\n".join(site.config()))["connectors"]["site"], Config)
+        address = config.url.format(title=slug(title, config.space), year=1999)
+        async with session.get(site.url + address) as answer:
+            assert answer.status == 200, address
