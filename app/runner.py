@@ -97,7 +97,7 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
         log.error("%s: this worker stops", stage.name, exc_info=error)
         await app.crash(error)
 
-    committing = GroupCommit(worker.commit, failed)
+    committing = GroupCommit(worker.send, worker.write, failed)
 
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):

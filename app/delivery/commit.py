@@ -34,35 +34,55 @@ class Made:
                 own[key] = value
 
 
+@dataclass
+class _Load:
+    """Batches on their way together, and who hears of each."""
+
+    made: Made = field(default_factory=Made)
+    settles: list[Callable[[bool], None]] = field(default_factory=list)
+
+    def add(self, made: Made, settles: list[Callable[[bool], None]]) -> None:
+        self.made.add(made)
+        self.settles += settles
+
+    def settle(self, done: bool) -> None:
+        settles, self.settles = self.settles, []
+        for settle in settles:
+            settle(done)
+
+
 class GroupCommit:
     """Makes durable what it is given, in order, everything that waits at once.
 
-    A batch waits twice for the brokers, for its events and for its rows. Waiting takes as long as the work, and a
+    A batch waits twice for the brokers, for its events and then for its rows. Waiting takes as long as the work, and a
     request costs the same however little it carries: so the next batch is worked on meanwhile, seeing the rows of
-    those before it, and what was made in the meantime goes together. A kill loses only what was not settled.
+    those before it, what was made in the meantime goes together, and events need not wait for the rows of those
+    before them. Rows wait for their own events, so that a mark never says more than is true. A kill loses only what
+    was not settled.
 
-    `commit` makes durable; `failed` hears of what it raises, after which nothing more is committed.
+    `send` makes events durable and `write` rows; `failed` hears of the first that either raises, after which nothing
+    more is begun.
     """
 
     def __init__(
         self,
-        commit: Callable[[Made], Awaitable[None]],
+        send: Callable[[Made], Awaitable[None]],
+        write: Callable[[Made], Awaitable[None]],
         failed: Callable[[Exception], Awaitable[None]],
         most_queued: int = MOST_QUEUED,
     ) -> None:
-        self._commit = commit
-        self._failed = failed
+        self._send, self._write, self._failed = send, write, failed
         self._most_queued = most_queued
-        self._queued = Made()
-        self._flying = Made()
-        self._waiting: list[Callable[[bool], None]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._queued, self._sending, self._sent, self._writing = _Load(), _Load(), _Load(), _Load()
+        self._send_task: asyncio.Task[None] | None = None
+        self._write_task: asyncio.Task[None] | None = None
         self.broken = False
         """Whether a commit failed; nothing that is put is committed any more."""
 
     def uncommitted(self, partition: int) -> tuple[Rows, ...]:
         """The rows of a partition that are not in its table yet, newest first."""
-        return tuple(rows for made in (self._queued, self._flying) if (rows := made.rows.get(partition)))
+        loads = (self._queued, self._sending, self._sent, self._writing)
+        return tuple(rows for load in loads if (rows := load.made.rows.get(partition)))
 
     async def put(self, made: Made, settle: Callable[[bool], None]) -> None:
         """Have this committed after everything before it; `settle` hears whether it was.
@@ -72,37 +92,54 @@ class GroupCommit:
         if self.broken:
             settle(False)
             return
-        self._queued.add(made)
-        self._waiting.append(settle)
-        if self._task is None:
-            self._start()
-        while self._queued.events >= self._most_queued and self._task is not None:
-            # The task ends by itself; whoever is cancelled here leaves it running.
-            await asyncio.wait([self._task])
+        self._queued.add(made, [settle])
+        self._go_on()
+        while self._queued.made.events + self._sent.made.events >= self._most_queued and (tasks := self._tasks()):
+            # The tasks end by themselves; whoever is cancelled here leaves them running.
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def settled(self) -> None:
         """Return when nothing waits any more, whatever came of it."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
 
-    def _start(self) -> None:
-        self._flying, self._queued = self._queued, Made()
-        settles, self._waiting = self._waiting, []
-        self._task = asyncio.create_task(self._fly(settles))
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for task in (self._send_task, self._write_task) if task is not None]
 
-    async def _fly(self, settles: list[Callable[[bool], None]]) -> None:
+    def _go_on(self) -> None:
+        """Send what is queued and write what is sent, where nothing is under way before it."""
+        if self.broken:
+            return
+        if self._send_task is None and self._queued.settles:
+            self._sending, self._queued = self._queued, _Load()
+            self._send_task = asyncio.create_task(self._fly(self._send, self._sending))
+        if self._write_task is None and self._sent.settles:
+            self._writing, self._sent = self._sent, _Load()
+            self._write_task = asyncio.create_task(self._fly(self._write, self._writing))
+
+    async def _fly(self, carry: Callable[[Made], Awaitable[None]], load: _Load) -> None:
         done = False
         try:
-            await self._commit(self._flying)
+            await carry(load.made)
             done = True
         except Exception as error:
-            self.broken = True
-            settles += self._waiting
-            self._waiting = []
-            await self._failed(error)
+            first, self.broken = not self.broken, True
+            if first:
+                await self._failed(error)
         finally:
-            self._flying, self._task = Made(), None
-            if self._waiting and not self.broken:
-                self._start()
-            for settle in settles:
-                settle(done)
+            self._arrived(load, done)
+
+    def _arrived(self, load: _Load, done: bool) -> None:
+        was_sent = load is self._sending
+        if was_sent:
+            self._sending, self._send_task = _Load(), None
+        else:
+            self._writing, self._write_task = _Load(), None
+        if was_sent and done and not self.broken:
+            self._sent.add(load.made, load.settles)
+            load = _Load()
+        lost = (self._sent, self._queued) if self.broken else ()
+        self._go_on()
+        load.settle(done and not was_sent)
+        for each in lost:
+            each.settle(False)

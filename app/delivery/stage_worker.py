@@ -75,7 +75,9 @@ class StageWorker:
 
     async def process(self, batch: Sequence[Raw]) -> None:
         """Apply a batch; when this returns, every effect of it is durable."""
-        await self.commit(await self.work(batch))
+        made = await self.work(batch)
+        await self.send(made)
+        await self.write(made)
 
     async def work(self, batch: Sequence[Raw], uncommitted: Callable[[int], Sequence[Rows]] = lambda _: ()) -> Made:
         """What a batch makes, over what earlier ones made that is not in the table yet."""
@@ -91,10 +93,13 @@ class StageWorker:
         metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
         return Made(out, {partition: view.batch for partition, view in rows.items()}, len(todo))
 
-    async def commit(self, made: Made) -> None:
-        """Make durable what was made: events first, so that the marks never say more than is true."""
+    async def send(self, made: Made) -> None:
+        """Make the events durable that were made."""
         if made.out:
             await self._sender.send(made.out)
+
+    async def write(self, made: Made) -> None:
+        """Make the rows durable; after the events, so that the marks never say more than is true."""
         await asyncio.gather(*(self._table.write(partition, rows) for partition, rows in made.rows.items()))
         metrics.EVENTS.labels(self.stage.name).inc(made.events)
 

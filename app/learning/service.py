@@ -11,12 +11,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from mode import Service
 
 from agents.errors import MustStopError, Unavailable
 from app.delivery.commit import GroupCommit, Made
+from app.delivery.fetching import AwakeConsumer
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.raw import of_aiokafka
@@ -76,7 +77,7 @@ class LearnerService(Service):  # type: ignore[misc]
         self._snapshot_wanted = False
         self._forgotten_up_to = 0
         self._on_forgotten = on_forgotten
-        self._said = GroupCommit(self._send, crash, most_queued=2 * batch)
+        self._said = GroupCommit(self._send, _no_rows, crash, most_queued=2 * batch)
 
     async def on_stop(self) -> None:
         """Let the batch in hand end and a snapshot be made; the tasks of a stopped service are cancelled at once."""
@@ -172,7 +173,7 @@ class LearnerService(Service):  # type: ignore[misc]
             return Lessons(self.spec, learner, applied, self._reader)
         return None
 
-    async def _open_patiently(self, target: TopicPartition, start: int) -> AIOKafkaConsumer | None:
+    async def _open_patiently(self, target: TopicPartition, start: int) -> AwakeConsumer | None:
         """A consumer at `start` once the broker answers; None where the model is taken away meanwhile."""
         while self.serving:
             try:
@@ -182,9 +183,9 @@ class LearnerService(Service):  # type: ignore[misc]
                 await self.sleep(1.0)
         return None
 
-    async def _open(self, target: TopicPartition, start: int) -> AIOKafkaConsumer:
+    async def _open(self, target: TopicPartition, start: int) -> AwakeConsumer:
         """A consumer of no group at `start`. Raises MustStopError where the log no longer has it."""
-        consumer = AIOKafkaConsumer(
+        consumer = AwakeConsumer(
             bootstrap_servers=self._servers,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -206,7 +207,7 @@ class LearnerService(Service):  # type: ignore[misc]
             raise
         return consumer
 
-    async def _step(self, consumer: AIOKafkaConsumer, target: TopicPartition, lessons: Lessons) -> None:
+    async def _step(self, consumer: AwakeConsumer, target: TopicPartition, lessons: Lessons) -> None:
         try:
             records = (await consumer.getmany(target, timeout_ms=POLL_MS, max_records=self._batch)).get(target, ())
         except OffsetOutOfRangeError as error:
@@ -273,6 +274,10 @@ class LearnerService(Service):  # type: ignore[misc]
         except Unavailable as error:
             log.warning("%s: snapshots from before a forgetting are still there: %s", self.spec.name, error)
             self._retry_at = self._clock() + RETRY_SECONDS
+
+
+async def _no_rows(made: Made) -> None:
+    """A model has no table: its snapshot says how far it is."""
 
 
 class Desk:

@@ -15,27 +15,50 @@ ROW, MARK = b"film|a", b"~mark|ratings"
 
 
 class Store:
-    """Where commits go; each waits until the test lets it through, or fails."""
+    """Where commits go; each request waits until the test lets it through, or fails."""
 
     def __init__(self, most_queued: int = 2_000) -> None:
-        self.flights: list[Made] = []
+        self.sends: list[Made] = []
+        self.writes: list[Made] = []
         self.failures: list[Exception] = []
         self.settled: list[tuple[int, bool]] = []
-        self._verdicts: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.commits = GroupCommit(self._commit, self._failed, most_queued)
+        self._sending: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self._writing: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.commits = GroupCommit(self._send, self._write, self._failed, most_queued)
 
-    async def _commit(self, made: Made) -> None:
-        self.flights.append(made)
-        verdict = await self._verdicts.get()
+    async def _send(self, made: Made) -> None:
+        self.sends.append(made)
+        await self._verdict(self._sending)
+
+    async def _write(self, made: Made) -> None:
+        self.writes.append(made)
+        await self._verdict(self._writing)
+
+    async def _verdict(self, verdicts: asyncio.Queue[Exception | None]) -> None:
+        verdict = await verdicts.get()
         if verdict is not None:
             raise verdict
 
     async def _failed(self, error: Exception) -> None:
         self.failures.append(error)
 
-    def end(self, verdict: Exception | None = None) -> None:
-        """Let one commit through, or fail it."""
-        self._verdicts.put_nowait(verdict)
+    async def end_send(self, verdict: Exception | None = None) -> None:
+        """Let the events through that are under way, or fail them."""
+        self._sending.put_nowait(verdict)
+        await turns()
+
+    async def end_write(self, verdict: Exception | None = None) -> None:
+        """Let the rows through that are under way, or fail them."""
+        self._writing.put_nowait(verdict)
+        await turns()
+
+    async def end(self) -> None:
+        """Let everything through that has been put so far."""
+        while self.commits._tasks():
+            for verdicts in (self._sending, self._writing):
+                if verdicts.empty():
+                    verdicts.put_nowait(None)
+            await turns()
 
     async def put(self, n: int) -> None:
         """The batch that read the record at offset n."""
@@ -60,19 +83,34 @@ def store() -> Store:
     return Store()
 
 
-async def test_what_is_put_while_a_commit_is_under_way_goes_together_after_it(store: Store) -> None:
+async def test_what_is_put_while_events_are_on_their_way_goes_together_after_them(store: Store) -> None:
     for n in range(4):
         await store.put(n)
     await turns()
-    assert [flight.events for flight in store.flights] == [1]
+    assert [sent.events for sent in store.sends] == [1]
+    await store.end_send()
+    assert [sent.events for sent in store.sends] == [1, 3]
+    assert [out.value for out in store.sends[1].out] == [b"1", b"2", b"3"]
     assert store.settled == []
-    store.end()
+    await store.end()
+    assert store.settled == [(n, True) for n in range(4)]
+
+
+async def test_events_do_not_wait_for_rows_of_those_before_them_but_rows_wait_for_their_own_events(
+    store: Store,
+) -> None:
+    for n in range(3):
+        await store.put(n)
+        await store.end_send()
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0"], "the rows of 1 and 2 wait for those of 0"
+    await store.put(3)
     await turns()
-    assert [flight.events for flight in store.flights] == [1, 3]
-    assert [out.value for out in store.flights[1].out] == [b"1", b"2", b"3"]
+    assert [sent.events for sent in store.sends] == [1, 1, 1, 1]
+    await store.end_write()
     assert store.settled == [(0, True)]
-    store.end()
-    await store.commits.settled()
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2"], "3 is not sent yet"
+    await store.end()
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2", b"3"]
     assert store.settled == [(n, True) for n in range(4)]
 
 
@@ -87,50 +125,72 @@ async def test_joined_batches_keep_the_newest_rows_with_the_mark_last(store: Sto
 
 async def test_a_batch_sees_the_rows_of_those_before_it_until_they_are_in_the_table(store: Store) -> None:
     assert store.commits.uncommitted(0) == ()
-    await store.put(0)
-    await store.put(1)
-    assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"1", b"0"], "the newest first"
+    for n in range(4):
+        await store.put(n)
+        if n < 2:
+            await store.end_send()
+    assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"3", b"2", b"1", b"0"], "the newest first"
     assert store.commits.uncommitted(1) == ()
-    store.end()
-    await turns()
-    assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"1"]
-    store.end()
-    await store.commits.settled()
+    await store.end_write()
+    assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"3", b"2", b"1"]
+    await store.end()
     assert store.commits.uncommitted(0) == ()
 
 
-async def test_whoever_puts_much_waits_until_it_is_on_its_way(store: Store) -> None:
+@pytest.mark.parametrize("first", ["events", "rows"])
+async def test_whoever_puts_much_waits_until_it_is_on_its_way(first: str) -> None:
     store = Store(most_queued=2)
     await store.put(0)
+    if first == "rows":
+        await store.end_send()
     await store.put(1)
-    last = asyncio.create_task(store.put(2))
+    if first == "rows":
+        await store.end_send()
+        await store.put(2)
+        await store.end_send()
+    last = asyncio.create_task(store.put(3))
     await turns()
     assert not last.done()
-    store.end()
-    await turns()
+    await (store.end_write() if first == "rows" else store.end_send())
+    if first == "events":
+        assert last.done()
+    await store.end()
     assert last.done()
-    store.end()
-    await store.commits.settled()
-    assert len(store.settled) == 3
+    assert store.settled == [(n, True) for n in ((0, 1, 2, 3) if first == "rows" else (0, 1, 3))]
 
 
-async def test_after_a_failure_nothing_is_committed_and_nothing_settled_as_done(store: Store) -> None:
+async def test_after_events_fail_nothing_is_begun_and_what_was_under_way_ends_as_it_ends(store: Store) -> None:
     await store.put(0)
-    await store.put(1)
+    await store.end_send()
+    for n in (1, 2):
+        await store.put(n)
     error = ConnectionError("no broker")
-    store.end(error)
-    await store.commits.settled()
-    await store.put(2)
+    await store.end_send(error)
+    assert store.settled == [(1, False), (2, False)]
+    await store.end_write()
+    await store.put(3)
     await turns()
-    assert store.settled == [(0, False), (1, False), (2, False)]
-    assert (store.failures, store.commits.broken, len(store.flights)) == ([error], True, 1)
+    assert store.settled == [(1, False), (2, False), (0, True), (3, False)]
+    assert (store.failures, store.commits.broken, len(store.sends), len(store.writes)) == ([error], True, 2, 1)
+
+
+async def test_after_rows_fail_nothing_is_written_though_its_events_arrive(store: Store) -> None:
+    await store.put(0)
+    await store.end_send()
+    for n in (1, 2):
+        await store.put(n)
+    error = ConnectionError("no broker")
+    await store.end_write(error)
+    assert store.settled == [(0, False), (2, False)], "the events of 1 are under way"
+    await store.end_send(ConnectionError("still none"))
+    assert store.settled == [(0, False), (2, False), (1, False)]
+    assert (store.failures, len(store.sends), len(store.writes)) == ([error], 2, 1), "said once"
 
 
 async def test_a_batch_that_is_put_while_earlier_ones_settle_is_not_forgotten(store: Store) -> None:
     again = partial(asyncio.ensure_future, store.put(1))
     await store.commits.put(made(0), lambda done: (store.settled.append((0, done)), again())[0])
-    store.end()
-    store.end()
+    await store.end()
     await turns()
-    await store.commits.settled()
+    await store.end()
     assert store.settled == [(0, True), (1, True)]

@@ -11,6 +11,8 @@ from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 
 from app.delivery.fetching import FULL_SECONDS, HOT_SECONDS, LONG_WAIT_MS, SHORT_WAIT_MS, HotFirst
 
+FETCHER_TIMEOUT = 0.2
+
 BUSY, IDLE, OTHER = (TopicPartition(name, 0) for name in ("ratings", "reviews", "facts"))
 
 
@@ -19,13 +21,15 @@ class Fetcher:
 
     def __init__(self) -> None:
         self._in_flight: set[int] = set()
+        self._pending_tasks: set[Any] = set()
         self._records: dict[TopicPartition, Any] = {}
         self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: {1}))
         self._fetch_max_wait_ms = 500
         self.asked: list[tuple[set[TopicPartition], int]] = []
 
-    def _get_actions_per_node(self, assignment: Any) -> None:
+    def _get_actions_per_node(self, assignment: Any) -> Any:
         self.asked.append((set(assignment.tps), self._fetch_max_wait_ms))
+        return [], {}, FETCHER_TIMEOUT, False, []
 
 
 class Bench:
@@ -112,3 +116,19 @@ async def test_a_partition_without_a_position_is_left_to_aiokafka(bench: Bench) 
     bench.state(BUSY).reset_to(7)
     assert bench.ask(2 * FULL_SECONDS)[0] == {BUSY, IDLE}
     assert bench.ask(FULL_SECONDS / 2)[0] == {BUSY}, "a position that was found counts as movement"
+
+
+async def test_a_partition_that_is_paused_is_neither_asked_for_nor_waited_for(bench: Bench) -> None:
+    bench.state(OTHER).pause()
+    assert bench.ask()[0] == {BUSY, IDLE}
+    bench.state(OTHER).resume()
+    assert bench.ask(FULL_SECONDS * 2)[0] == EVERYTHING
+
+
+@pytest.mark.parametrize(("tasks", "wait"), [({object()}, FETCHER_TIMEOUT), (set(), 0.0)])
+async def test_a_broker_whose_fetch_has_ended_is_looked_at_again_at_once(
+    bench: Bench, tasks: set[Any], wait: float
+) -> None:
+    bench.fetcher._in_flight.add(1)
+    bench.fetcher._pending_tasks |= tasks
+    assert bench.fetcher._get_actions_per_node(bench.assignment)[2] == wait

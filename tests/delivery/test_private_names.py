@@ -144,6 +144,13 @@ def test_what_waits_in_a_fetcher_need_not_hold_up_the_rest() -> None:
     assert "self._fetcher =" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
 
 
+def test_a_fetch_that_ended_is_told_from_one_under_way_by_two_sets() -> None:
+    source = inspect.getsource(Fetcher._fetch_requests_routine)
+    assert "self._pending_tasks -= done_pending" in source
+    assert "self._in_flight.discard(node_id)" in source
+    assert "timeout=timeout" in source
+
+
 def test_an_empty_set_of_partitions_still_means_all_of_them() -> None:
     assert "if partitions and tp not in partitions" in inspect.getsource(Fetcher.fetched_records)
 

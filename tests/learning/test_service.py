@@ -175,7 +175,7 @@ def straight(lessons: int) -> tuple[list[bytes], bytes]:
 @pytest.fixture
 async def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[School]:
     found = School(tmp_path)
-    monkeypatch.setattr(learning, "AIOKafkaConsumer", found.topic)
+    monkeypatch.setattr(learning, "AwakeConsumer", found.topic)
     yield found
     found.post.deliver(100)
     await found.service.stop()
