@@ -19,11 +19,15 @@ GZIP: Final = b"\x1f\x8b"
 
 
 class Start(NamedTuple):
-    """The first thing that a stream says: the byte it begins at, the content's version and its size if known."""
+    """The first thing that a stream says: the byte it begins at, the content's version and its size if known.
+
+    Where it is `packed` these are an archive's, and it begins at 0, or at its end: then there is nothing new in it.
+    """
 
     at: int
     version: str | None
     size: int | None
+    packed: bool = False
 
 
 class Content(Protocol):

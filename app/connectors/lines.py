@@ -17,7 +17,8 @@ MAX_LINE: Final = 1 << 16
 class Mark(msgspec.Struct, frozen=True):
     """How far lines are read; bytes are counted decompressed.
 
-    `digest` is that of all bytes before `byte`, empty where only the `version` vouches for them.
+    `digest` is that of all bytes before `byte`, empty where only the `version` vouches for them. `packed` is the size of
+    a compressed content that was read to its end: what is asked for is what follows it, not the whole again.
     """
 
     byte: int = 0
@@ -25,6 +26,7 @@ class Mark(msgspec.Struct, frozen=True):
     digest: str = ""
     version: str | None = None
     zipped: bool = False
+    packed: int = 0
 
 
 class Lines:
@@ -40,13 +42,14 @@ class Lines:
         self._seen = _Seen(mark)
         self.number = mark.line
         self.restarted = False
+        self._packed = False
         self.total: int | None = None
 
     @property
     def mark(self) -> Mark:
         """Behind the last whole line."""
         at, seen = self._at, self._seen
-        return Mark(seen.byte, at.line, seen.digest, at.version, at.zipped)
+        return Mark(seen.byte, at.line, seen.digest, at.version, at.zipped, at.packed)
 
     async def read(self) -> AsyncGenerator[bytes]:
         """Lines without their ends; one of MAX_LINE bytes or more is cut to that length. Raises SourceError."""
@@ -62,6 +65,8 @@ class Lines:
                     yield line[:MAX_LINE].rstrip(b"\r")
                 self._seen.begun(rest)
                 head += rest[: MAX_LINE - len(head)]
+        if self._at.zipped and self._at.version:
+            self._at = msgspec.structs.replace(self._at, packed=self.total or 0)
         if head:
             self.number = self._at.line + 1
             yield head
@@ -70,11 +75,11 @@ class Lines:
         """What follows the mark, or everything where what lies before it is not what it was."""
         for _ in range(2):
             mark = self._from
-            stream = self._content.stream(mark.byte if mark.version and not mark.zipped else 0, mark.version)
-            unzipped = Unzipped(stream)
+            known = mark.packed if mark.zipped else mark.byte
+            unzipped = Unzipped(self._content.stream(known if mark.version else 0, mark.version))
             async with aclosing(self._after(mark, unzipped)) as parts:
                 async for part in parts:
-                    self._at = msgspec.structs.replace(self._at, zipped=unzipped.zipped)
+                    self._at = msgspec.structs.replace(self._at, zipped=self._packed or unzipped.zipped)
                     yield part
             if self._from is mark:
                 return
@@ -101,14 +106,17 @@ class Lines:
             self._restart()
 
     def _begin(self, start: Start, mark: Mark) -> int:
-        """How many bytes to pass over; -1 where nothing can show that they are the same."""
+        """How many bytes to pass over; -1 where nothing new follows, or nothing can show that they are the same."""
         self.total = start.size
+        self._packed = start.packed
+        if mark.zipped and start.at and start.at == mark.packed:
+            return -1
         if start.at == mark.byte:
             self._seen = _Seen(mark)
         elif not mark.digest and (mark.version is None or start.version != mark.version):
             self._restart()
             return -1
-        self._at = msgspec.structs.replace(self._at, version=start.version)
+        self._at = msgspec.structs.replace(self._at, version=start.version, packed=0)
         return mark.byte - start.at
 
     def _proved(self, proof: hashlib.blake2b, mark: Mark) -> bool:

@@ -34,19 +34,26 @@ def content_of(place: str, member: str | None, session: Session, retries: int) -
 
 
 class ZipMember:
-    """A file in an archive. It is always read from its beginning."""
+    """A file in an archive. It is always read from its beginning, but not again where the archive is what it was."""
 
     def __init__(self, place: str, archive: Content, member: str | None, local: Path | None) -> None:
         self._place, self._archive, self._member, self._local = place, archive, member, local
 
     async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
-        """A Start at 0, then the unpacked bytes. Raises SourceError."""
+        """A Start at 0, then the unpacked bytes; one at `start` and nothing else where that is where it still ends.
+
+        Raises SourceError.
+        """
         with self._opened() as file:
+            began = Start(0, None, None, packed=True)
             if self._local is None:
-                await self._fetch(file)
+                began = await self._fetch(file, start, version)
+            if began.at:
+                yield began
+                return
             try:
                 with await asyncio.to_thread(_open, file, self._place, self._member) as unpacked:
-                    yield Start(0, None, None)
+                    yield began
                     while chunk := await asyncio.to_thread(unpacked.read, CHUNK):
                         yield chunk
             except EOFError as error:
@@ -64,14 +71,19 @@ class ZipMember:
         except OSError as error:
             raise SourceError(f"{self._place}: {error.strerror or error}") from error
 
-    async def _fetch(self, file: IO[bytes]) -> None:
-        async with aclosing(self._archive.stream()) as parts:
+    async def _fetch(self, file: IO[bytes], start: int, version: str | None) -> Start:
+        began = Start(0, None, None)
+        async with aclosing(self._archive.stream(start, version)) as parts:
             async for part in parts:
                 if isinstance(part, Start):
+                    began = part
+                    if began.at:
+                        break
                     continue
                 if file.tell() + len(part) > MAX_ARCHIVE:
                     raise SourceError(f"{self._place}: larger than {MAX_ARCHIVE >> 30} GiB")
                 await asyncio.to_thread(file.write, part)
+        return Start(began.at, began.version, began.size or file.tell(), packed=True)
 
 
 def _open(file: IO[bytes], place: str, member: str | None) -> IO[bytes]:

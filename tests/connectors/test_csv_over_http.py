@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator, Iterable
+import io
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,14 @@ from tests.connectors.runs import KilledError, Topics, rating_file, run
 from tests.connectors.site import Site, serving
 
 ROWS = 3000
+
+
+def zipped(body: bytes) -> bytes:
+    """An archive with this file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(zipfile.ZipInfo("r.csv"), body, zipfile.ZIP_DEFLATED)
+    return archive.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +130,38 @@ async def test_a_run_after_the_end_asks_for_nothing_it_has(site: Site, tmp_path:
     assert again.records() == []
     assert len(more.records()) == 2
     assert report.status == "success"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zipped], ids=["gzip", "zip"])
+async def test_a_compressed_file_that_was_read_whole_is_not_sent_again_until_it_changes(
+    site: Site, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    plain, member = site.body, {} if pack is gzip.compress else {"member": "r.csv"}
+    site.body = pack(plain)
+    first, again, more = Topics(), Topics(), Topics()
+    assert (await run(site.url, tmp_path, first, allow=site.allow, **member)).status == "success"
+    for _ in range(2):
+        report = await run(site.url, tmp_path, again, allow=site.allow, **member)
+        assert (report.status, report.bytes, report.notes) == ("success", 0, [])
+    assert len(first.records()) == ROWS
+    assert again.records() == []
+    site.body = pack(plain + rating_file(2, first=ROWS).encode())
+    report = await run(site.url, tmp_path, more, allow=site.allow, **member)
+    assert (report.status, len(more.records())) == ("success", 2)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zipped], ids=["gzip", "zip"])
+async def test_a_compressed_file_that_was_left_in_its_middle_is_read_on(
+    site: Site, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    member = {} if pack is gzip.compress else {"member": "r.csv"}
+    site.body = pack(site.body)
+    killed, rest = Topics(dies_at=1), Topics()
+    with pytest.raises(KilledError):
+        await run(site.url, tmp_path, killed, allow=site.allow, **member)
+    report = await run(site.url, tmp_path, rest, allow=site.allow, **member)
+    assert (report.status, report.bytes) == ("success", len(site.body))
+    assert len(set(killed.ids() + rest.ids())) == len(killed.ids() + rest.ids()) == ROWS
 
 
 async def test_a_changed_file_is_read_from_its_beginning(site: Site, tmp_path: Path) -> None:
