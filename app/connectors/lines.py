@@ -17,8 +17,8 @@ MAX_LINE: Final = 1 << 16
 class Mark(msgspec.Struct, frozen=True):
     """How far lines are read; bytes are counted decompressed.
 
-    `digest` is that of all bytes before `byte`, empty where only the `version` vouches for them. `packed` is the size of
-    a compressed content that was read to its end: what is asked for is what follows it, not the whole again.
+    `digest` is that of all bytes before `byte`, empty where only the `version` vouches for them. `packed` is the size
+    of a compressed content that was read to its end: what is asked for is what follows it, not the whole again.
     """
 
     byte: int = 0
