@@ -8,7 +8,7 @@ from typing import Any
 
 import faust
 
-from app.delivery.commit import GroupCommit
+from app.delivery.commit import REST_SECONDS, GroupCommit
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
@@ -97,7 +97,7 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
         log.error("%s: this worker stops", stage.name, exc_info=error)
         await app.crash(error)
 
-    committing = GroupCommit(worker.send, worker.write, failed)
+    committing = GroupCommit(worker.send, worker.write, failed, rest=REST_SECONDS)
 
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,6 +12,8 @@ from typing import Final
 from app.delivery.producer import Outgoing
 from app.delivery.table import Rows
 
+REST_SECONDS: Final = 0.02
+"""How long rows wait behind those before them for others to join: nobody waits for them, as for events."""
 MOST_QUEUED: Final = 2_000
 """Events whose effects wait for those of earlier ones to be durable, from which on no further batch is begun."""
 
@@ -24,12 +28,15 @@ class Made:
     """How many records the batch had."""
 
     def add(self, later: Made) -> None:
-        """What a later batch made of it and after it; a row written again moves to the end, as a mark has to."""
+        """What a later batch made of it and after it; a row written again moves to the end, as a mark has to.
+
+        The later one is used up.
+        """
         self.out += later.out
         self.events += later.events
         for partition, rows in later.rows.items():
-            own = self.rows.setdefault(partition, {})
-            for key, value in rows.items():
+            own = self.rows.setdefault(partition, rows)
+            for key, value in rows.items() if own is not rows else ():
                 own.pop(key, None)
                 own[key] = value
 
@@ -60,8 +67,8 @@ class GroupCommit:
     before them. Rows wait for their own events, so that a mark never says more than is true. A kill loses only what
     was not settled.
 
-    `send` makes events durable and `write` rows; `failed` hears of the first that either raises, after which nothing
-    more is begun.
+    `send` makes events durable and `write` rows, `rest` seconds behind the rows before them; `failed` hears of the
+    first that either raises, after which nothing more is begun.
     """
 
     def __init__(
@@ -70,9 +77,13 @@ class GroupCommit:
         write: Callable[[Made], Awaitable[None]],
         failed: Callable[[Exception], Awaitable[None]],
         most_queued: int = MOST_QUEUED,
+        rest: float = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._send, self._write, self._failed = send, write, failed
         self._most_queued = most_queued
+        self._rest, self._sleep = rest, sleep
+        self._rested_at = -math.inf
         self._queued, self._sending, self._sent, self._writing = _Load(), _Load(), _Load(), _Load()
         self._send_task: asyncio.Task[None] | None = None
         self._write_task: asyncio.Task[None] | None = None
@@ -114,8 +125,13 @@ class GroupCommit:
             self._sending, self._queued = self._queued, _Load()
             self._send_task = asyncio.create_task(self._fly(self._send, self._sending))
         if self._write_task is None and self._sent.settles:
-            self._writing, self._sent = self._sent, _Load()
-            self._write_task = asyncio.create_task(self._fly(self._write, self._writing))
+            self._write_task = asyncio.create_task(self._write_rested())
+
+    async def _write_rested(self) -> None:
+        await self._sleep(max(0.0, self._rested_at - time.monotonic()))
+        # What failed meanwhile has taken everything from here.
+        self._writing, self._sent = self._sent, _Load()
+        await self._fly(self._write if self._writing.settles else _nothing, self._writing)
 
     async def _fly(self, carry: Callable[[Made], Awaitable[None]], load: _Load) -> None:
         done = False
@@ -135,11 +151,16 @@ class GroupCommit:
             self._sending, self._send_task = _Load(), None
         else:
             self._writing, self._write_task = _Load(), None
+            self._rested_at = time.monotonic() + self._rest
         if was_sent and done and not self.broken:
-            self._sent.add(load.made, load.settles)
+            self._sent.add(Made(rows=load.made.rows, events=load.made.events), load.settles)
             load = _Load()
         lost = (self._sent, self._queued) if self.broken else ()
         self._go_on()
         load.settle(done and not was_sent)
         for each in lost:
             each.settle(False)
+
+
+async def _nothing(made: Made) -> None:
+    """There is nothing left to write."""

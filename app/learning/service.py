@@ -117,7 +117,8 @@ class LearnerService(Service):  # type: ignore[misc]
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _learn_while_owner(self) -> None:
-        while not self.should_stop:
+        # What was said and did not arrive stops this worker; nobody who learns on here would be heard.
+        while not self.should_stop and not self._said.broken:
             await self.wait(self._own)
             try:
                 if self.serving:

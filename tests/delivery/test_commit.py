@@ -17,14 +17,19 @@ ROW, MARK = b"film|a", b"~mark|ratings"
 class Store:
     """Where commits go; each request waits until the test lets it through, or fails."""
 
-    def __init__(self, most_queued: int = 2_000) -> None:
+    def __init__(self, most_queued: int = 2_000, rest: float = 0.0) -> None:
         self.sends: list[Made] = []
         self.writes: list[Made] = []
         self.failures: list[Exception] = []
         self.settled: list[tuple[int, bool]] = []
         self._sending: asyncio.Queue[Exception | None] = asyncio.Queue()
         self._writing: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.commits = GroupCommit(self._send, self._write, self._failed, most_queued)
+        self.rested = asyncio.Event()
+        self.commits = GroupCommit(self._send, self._write, self._failed, most_queued, rest, self._rest)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds:
+            await self.rested.wait()
 
     async def _send(self, made: Made) -> None:
         self.sends.append(made)
@@ -172,6 +177,36 @@ async def test_after_events_fail_nothing_is_begun_and_what_was_under_way_ends_as
     await turns()
     assert store.settled == [(1, False), (2, False), (0, True), (3, False)]
     assert (store.failures, store.commits.broken, len(store.sends), len(store.writes)) == ([error], True, 2, 1)
+
+
+async def test_rows_rest_behind_those_before_them_so_that_more_join() -> None:
+    store = Store(rest=1_000)
+    for n in range(3):
+        await store.put(n)
+        await store.end_send()
+        if not n:
+            assert len(store.writes) == 1, "the first rows wait for nobody"
+            await store.end_write()
+    assert len(store.writes) == 1
+    assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"2"]
+    store.rested.set()
+    await store.end()
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2"]
+    assert store.settled == [(n, True) for n in range(3)]
+
+
+async def test_rows_that_rest_are_not_written_after_events_fail() -> None:
+    store = Store(rest=1_000)
+    await store.put(0)
+    await store.end_send()
+    await store.end_write()
+    for n in (1, 2):
+        await store.put(n)
+        await store.end_send(ConnectionError("no broker") if n == 2 else None)
+    assert store.settled == [(0, True), (2, False), (1, False)]
+    store.rested.set()
+    await store.commits.settled()
+    assert len(store.writes) == 1
 
 
 async def test_after_rows_fail_nothing_is_written_though_its_events_arrive(store: Store) -> None:
