@@ -116,7 +116,7 @@ class Carrier:
         )
         await self._tell(started, f"started|{began}")
         store = EventStore(self._data_dir, state)
-        report = await self._run(name, config, run, store)
+        report = await self._run(name, config, run, started.started_at, store)
         retry = self._retry(name, config, run, report)
         if retry is not None:
             # Before the end is told: nobody would ask for it after a crash between the two.
@@ -125,7 +125,9 @@ class Carrier:
         store.settle()
         return Carried(name, run, report, retry is not None)
 
-    async def _run(self, name: str, config: ConnectorConfig, run: WaitingRun, store: EventStore) -> Report:
+    async def _run(
+        self, name: str, config: ConnectorConfig, run: WaitingRun, started_at: str, store: EventStore
+    ) -> Report:
         begun, done = self._now(), [0, None]
 
         def advance(records: int, at: int, total: int | None) -> None:
@@ -142,8 +144,8 @@ class Carrier:
 
         try:
             films, people = await self._targets(run)
-            interval = {"begin": run.interval_start, "end": run.interval_end}
-            request = Request(name, films, people, run.run_id, run.logical_date, **interval)
+            times = {"begin": run.interval_start, "end": run.interval_end, "begun": started_at}
+            request = Request(name, films, people, run.run_id, run.logical_date, **times)
             connector = make(config, self._fetcher, self._environ)
             sink = _TellingSink(self._sink, checkpoint)
             return await run_connector(name, connector, sink, store, request=request, advance=advance, now=self._now)

@@ -64,7 +64,8 @@ class PersonTarget(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True):
     """One run of a connector, by its name in the configuration: whom it is about, and for which moment.
 
-    `logical_date` is the schedule's moment; `begin` to `end` the interval it stands for, all RFC 3339 in UTC.
+    `logical_date` is the schedule's moment; `begin` to `end` the interval it stands for; `begun` when it began, however
+    often it was resumed: from then on the terms of its records count. All RFC 3339 in UTC.
     """
 
     connector: str
@@ -74,6 +75,7 @@ class Request(msgspec.Struct, frozen=True):
     logical_date: str | None = None
     begin: str | None = None
     end: str | None = None
+    begun: str | None = None
 
 
 class Observed(msgspec.Struct, frozen=True):

@@ -55,7 +55,9 @@ async def run_connector(
     report = Report(name, run_id=asked.run_id or str(uuid.uuid4()), cursor_before=dict(state.cursor))
     report.started_at = _moment(began)
     connector.session.begin(state.validators, store)
-    run = _Run(name, connector, sink, store, state, report, advance, now)
+    # A record that a life of this run sends again after a kill is the same in every byte.
+    terms_from = datetime.fromisoformat(asked.begun).timestamp() if asked.begun else began
+    run = _Run(name, connector, sink, store, state, report, advance, now, terms_from)
     try:
         async with aclosing(connector.read(asked, state.cursor)) as said:
             async for each in said:
@@ -88,9 +90,11 @@ class _Run:
         report: Report,
         advance: Advance,
         now: Callable[[], float],
+        terms_from: float,
     ) -> None:
         self._name, self._session = name, connector.session
         self._terms: Terms = connector.config.terms
+        self._terms_from = terms_from
         self._sink, self._store, self._state, self._report = sink, store, state, report
         self._advance, self._now = advance, now
         self._waiting: list[Outgoing] = []
@@ -100,7 +104,7 @@ class _Run:
     async def take(self, said: Said) -> None:
         match said:
             case Observed():
-                self._waiting.append(outgoing(said, self._now(), self._terms))
+                self._waiting.append(outgoing(said, self._now(), self._terms, self._terms_from))
                 self._ids.append(said.event_id)
                 self._report.records += 1
             case Refused():
@@ -155,9 +159,9 @@ class _Run:
             self._report.faults.append((refused.row, reason))
 
 
-def outgoing(observed: Observed, now: float, terms: Terms) -> Outgoing:
-    """An observed record as it goes to its topic, under its source's terms."""
-    return first_event(bound(observed.record, terms, now), observed.event_id, now)
+def outgoing(observed: Observed, now: float, terms: Terms, terms_from: float) -> Outgoing:
+    """An observed record as it goes to its topic, under its source's terms, which count from `terms_from`."""
+    return first_event(bound(observed.record, terms, terms_from), observed.event_id, now)
 
 
 def _refused(name: str, refused: Refused, now: Callable[[], float]) -> Outgoing:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from app.connectors.base import Request
+from app.connectors.fetch import Fetcher
 from app.connectors.lines import MAX_LINE
-from app.connectors.runner import CursorStore
+from app.connectors.registry import config_of, make
+from app.connectors.runner import CursorStore, run_connector
 from schemas.base import Rejected
 from schemas.ids import is_film_id
 from tests.connectors.runs import HEADER, KilledError, Topics, rating_file, run
@@ -275,3 +278,20 @@ def test_times_before_1970_are_no_seconds() -> None:
     with pytest.raises(Rejected):
         moment("-5")
     assert moment("0") == "1970-01-01T00:00:00.000Z"
+
+
+async def test_a_record_that_is_sent_again_by_the_run_when_it_is_resumed_is_the_same_in_every_byte(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "r.csv").write_text(rating_file(20))
+    config = config_of("ml", {"kind": "csv", "path": str(tmp_path / "r.csv"), "terms": {"ttl_days": 30}})
+    request = Request("ml", run_id="one", begun="2026-01-31T12:00:00Z")
+    lives: list[list[bytes | None]] = []
+    async with Fetcher((), 10.0) as fetcher:
+        for now in (1_800_000_000.0, 1_800_000_777.0):
+            topics = Topics()
+            store = CursorStore(tmp_path / str(now))
+            await run_connector("ml", make(config, fetcher), topics, store, request=request, now=lambda now=now: now)
+            lives.append([record.value for batch in topics.batches for record in batch])
+            assert {record["terms"]["expires_at"] for record in topics.records()} == {"2026-03-02T12:00:00.000Z"}
+    assert lives[0] == lives[1] != []
