@@ -127,7 +127,7 @@ def _started(response: aiohttp.ClientResponse, start: int) -> Start:
 
 
 class Unzipped:
-    """A stream, decompressed where it begins like gzip."""
+    """A stream, decompressed where it begins like gzip; `zipped` says whether its content is compressed in any way."""
 
     def __init__(self, stream: AsyncGenerator[Start | bytes]) -> None:
         self._stream = stream
@@ -140,7 +140,7 @@ class Unzipped:
         async with aclosing(self._stream) as stream:
             async for part in stream:
                 if isinstance(part, Start):
-                    first = part.at == 0
+                    first, self.zipped = part.at == 0, part.packed
                     yield part
                     continue
                 if first and part.startswith(GZIP):

@@ -42,7 +42,6 @@ class Lines:
         self._seen = _Seen(mark)
         self.number = mark.line
         self.restarted = False
-        self._packed = False
         self.total: int | None = None
 
     @property
@@ -79,7 +78,7 @@ class Lines:
             unzipped = Unzipped(self._content.stream(known if mark.version else 0, mark.version))
             async with aclosing(self._after(mark, unzipped)) as parts:
                 async for part in parts:
-                    self._at = msgspec.structs.replace(self._at, zipped=self._packed or unzipped.zipped)
+                    self._at = msgspec.structs.replace(self._at, zipped=unzipped.zipped)
                     yield part
             if self._from is mark:
                 return
@@ -108,7 +107,6 @@ class Lines:
     def _begin(self, start: Start, mark: Mark) -> int:
         """How many bytes to pass over; -1 where nothing new follows, or nothing can show that they are the same."""
         self.total = start.size
-        self._packed = start.packed
         if mark.zipped and start.at and start.at == mark.packed:
             return -1
         if start.at == mark.byte:

@@ -129,9 +129,12 @@ class GroupCommit:
 
     async def _write_rested(self) -> None:
         await self._sleep(max(0.0, self._rested_at - time.monotonic()))
-        # What failed meanwhile has taken everything from here.
+        if not self._sent.settles:
+            # What failed meanwhile has taken everything from here.
+            self._write_task = None
+            return
         self._writing, self._sent = self._sent, _Load()
-        await self._fly(self._write if self._writing.settles else _nothing, self._writing)
+        await self._fly(self._write, self._writing)
 
     async def _fly(self, carry: Callable[[Made], Awaitable[None]], load: _Load) -> None:
         done = False
@@ -160,7 +163,3 @@ class GroupCommit:
         load.settle(done and not was_sent)
         for each in lost:
             each.settle(False)
-
-
-async def _nothing(made: Made) -> None:
-    """There is nothing left to write."""
