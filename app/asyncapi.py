@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.settings import Settings
 from app.topology import film_topology
+from app.version import VERSION
 from schemas.asyncapi import Operation, document
 from schemas.base import Record
 from schemas.catalogue import partition_counts
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.events import DeadLettered, FactsObserved, RatingObserved, ReviewObserved
-
-
-def marquee_version() -> str:
-    """The version that is installed."""
-    try:
-        return version("marquee")
-    except PackageNotFoundError:
-        return "0.0.0"
 
 
 def operations() -> list[Operation]:
@@ -44,4 +36,4 @@ def operations() -> list[Operation]:
 def asyncapi(settings: Settings) -> dict[str, Any]:
     """The document for these settings."""
     partitions = partition_counts(settings.topics.partitions)
-    return document(operations(), marquee_version(), settings.servers[0], partitions)
+    return document(operations(), VERSION, settings.servers[0], partitions)

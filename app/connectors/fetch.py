@@ -16,15 +16,19 @@ from app.connectors.errors import RetryableError, SourceError
 from app.connectors.guard import PrivateAddressError, allowed, authority, guarded_connector
 from app.connectors.limits import Clock, Shared
 from app.pictures.robots import MOST_BYTES, Robots
+from app.version import VERSION
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-USER_AGENT: Final = "marquee/0.1"
+USER_AGENT: Final = f"marquee/{VERSION}"
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 _ENCODED: Final = re.compile(r"[!-~]+")
-HARMLESS: Final = frozenset({"accept", "accept-encoding", "accept-language", "range", "if-range", "user-agent"})
+HARMLESS: Final = frozenset(
+    {"accept", "accept-encoding", "accept-language", "if-modified-since", "if-none-match", "if-range", "range",
+     "user-agent"}
+)  # fmt: skip
 """Headers that may go on to another host than they were meant for."""
 
 

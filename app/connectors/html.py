@@ -6,7 +6,7 @@ import asyncio
 import re
 import string
 import unicodedata
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Annotated, ClassVar, Final
 
@@ -30,6 +30,7 @@ from app.connectors.base import (
 from app.connectors.config import Rate
 from app.connectors.errors import MAX_RAW, BlockedError, SourceError
 from app.connectors.fields import ends_of
+from app.connectors.film_pages import FilmPage
 from app.connectors.guard import authority
 from app.connectors.page_records import Reading, mismatch, parse_page, records_of
 from app.connectors.page_selectors import Selectors, check_selectors
@@ -139,23 +140,35 @@ class HtmlConnector(Connector[Config]):
         url, page = place.get("url", first), int(place.get("page", 1))
         certain = page > 1 or asked.listed or bool(self._holes & BY_ID)
         while url is not None:
-            answer = await self.session.ask(url, accept=("html", "xml"), decode=self._reading.look_at)
-            read, following = await asyncio.to_thread(parse_page, answer, self._reading)
-            wrong = mismatch(read.subject, asked.film, certain)
-            if wrong is not None:
-                yield Note(f"{asked.film.film_id}: {self.session.redact(url)} {wrong}; nothing is taken from it")
-                return
-            if read.complaints:
-                wrong = "; ".join(dict.fromkeys(read.complaints))
-                yield Refused(0, f"{self.session.redact(url)}: {wrong}"[:LONGEST_REASON], answer.body[:MAX_RAW])
-            for record in records_of(read, asked.film.film_id, source, self.session.redact(first), page == 1):
-                yield observed(record)
+            answer = await self.session.ask(url, accept=("html", "xml"), decode=self._reading.look_at, revalidate=True)
+            if answer.not_modified:
+                following = self.session.revalidation.noted(answer.url) or None
+            else:
+                read, following = await asyncio.to_thread(parse_page, answer, self._reading)
+                wrong = mismatch(read.subject, asked.film, certain)
+                if wrong is not None:
+                    # What is known of the film may change, though the page does not.
+                    self.session.revalidation.forget(answer.url)
+                    yield Note(f"{asked.film.film_id}: {answer.url} {wrong}; nothing is taken from it")
+                    return
+                for each in self._said(read, answer, asked.film, source, first, page):
+                    yield each
+                self.session.revalidation.note(answer.url, following or "")
             more = page < self.config.most_pages and following is not None and following != url
             if not more or following is None or authority(following) != authority(url):
                 return
             # What follows is another part of a page whose film is known.
             url, page, certain = following, page + 1, True
             yield At({"url": url, "page": page})
+
+    def _said(
+        self, read: FilmPage, answer: Answer, film: FilmTarget, source: str, first: str, page: int
+    ) -> Iterator[Observed | Refused]:
+        if read.complaints:
+            wrong = "; ".join(dict.fromkeys(read.complaints))
+            yield Refused(0, f"{answer.url}: {wrong}"[:LONGEST_REASON], answer.body[:MAX_RAW])
+        for record in records_of(read, film.film_id, source, self.session.redact(first), page == 1):
+            yield observed(record)
 
     def _address(self, film: FilmTarget) -> str | None:
         """The film's page; None where the film lacks what the address is made of."""

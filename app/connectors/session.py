@@ -31,17 +31,15 @@ from app.connectors.guard import authority
 from app.connectors.limits import Ledger
 from app.connectors.manners import asked_pause
 from app.connectors.redaction import Credentials
+from app.connectors.revalidation import Revalidation, Validators
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FIRST_WAIT: Final = 0.5
 BACK_OFF: Final = wait_exponential_jitter(multiplier=FIRST_WAIT, max=60.0, jitter=FIRST_WAIT / 2)
-KEPT_VALIDATORS: Final = 10_000
 Params = Mapping[str, str | int | float | None]
 Method = Literal["GET", "POST"]
-Validators = dict[str, dict[str, str]]
-"""By address without secrets: the headers that ask whether it changed."""
 
 
 class Session:
@@ -52,8 +50,7 @@ class Session:
         self._fetcher = fetcher
         self._credentials = Credentials(config.token_env, environ)
         self._account = Account(config, fetcher.shared, fetcher.clock)
-        self._kept: Validators = {}
-        self._new: Validators = {}
+        self.revalidation = Revalidation(config, fetcher.clock.now)
         self.fault: Callable[[Answer], SourceError | None] = lambda answer: None
         self.counters = Counters()
 
@@ -71,13 +68,13 @@ class Session:
 
     def begin(self, validators: Validators, ledger: Ledger) -> None:
         """Begin a run with what was kept of the last one."""
-        self._kept, self._new, self.counters = dict(validators), {}, Counters()
+        self.revalidation.begin(validators)
+        self.counters = Counters()
         self._account.ledger = ledger
 
     def validators(self) -> Validators:
         """What to keep with a cursor. To be asked at a checkpoint only: kept earlier, a crash would lose records."""
-        kept = {**self._kept, **self._new}
-        return dict(list(kept.items())[-KEPT_VALIDATORS:])
+        return self.revalidation.kept()
 
     def redact(self, text: str) -> str:
         """A text without credentials."""
@@ -164,7 +161,7 @@ class Session:
         pause = await self._pause(url, shown)
         sent = {"Accept-Encoding": "gzip", **(headers or {})}
         if revalidate:
-            sent |= self._kept.get(shown, {})
+            sent |= self.revalidation.headers(shown)
 
         async def once() -> Answer:
             await self._pay(url, pause, bucket, cost)
@@ -179,8 +176,10 @@ class Session:
             return answer
 
         answer = await self._try(url, once)
-        if revalidate and not answer.not_modified:
-            self._remember(shown, answer.headers)
+        if revalidate and answer.not_modified:
+            self.revalidation.unchanged(shown)
+        elif revalidate:
+            self.revalidation.answered(shown, answer.headers)
         return answer
 
     @asynccontextmanager
@@ -276,14 +275,6 @@ class Session:
             raise error
         if accept and not answer.not_modified and not any(part in answer.content_type for part in accept):
             raise answer.malformed(" or ".join(accept))
-
-    def _remember(self, shown: str, headers: Mapping[str, str]) -> None:
-        names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
-        found = {ask: headers[said] for said, ask in names.items() if said in headers}
-        self._kept.pop(shown, None)
-        self._new.pop(shown, None)
-        if found:
-            self._new[shown] = found
 
     def _impatient(self, error: RetryableError) -> RetryableError:
         text = f"{error}; it asks for {error.after or 0:.0f} s of patience: run again later"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from msgspec import Meta
 
@@ -114,18 +114,21 @@ class TmdbConnector(Connector[Config]):
     ) -> AsyncGenerator[Observed | Refused | Note | At]:
         page = int(place.get("page", 0))
         if page == 0:
-            film = await self._get(f"{target.kind}/{number}", Film, append_to_response="external_ids")
-            for record in parse_film(film, target, source):
+            film, _ = await self._new(f"{target.kind}/{number}", Film, append_to_response="external_ids")
+            for record in parse_film(film, target, source) if film else ():
                 yield observed(record)
             page = 1
         while self.config.reviews and page <= MOST_PAGES:
             yield At({"page": page})
-            reviews = await self._get(f"{target.kind}/{number}/reviews", Reviews, page=page)
-            for review in reviews.results:
+            reviews, url = await self._new(f"{target.kind}/{number}/reviews", Reviews, page=page)
+            for review in reviews.results if reviews else ():
                 found = parse_review(review, target, source)
                 if found is not None:
                     yield observed(found)
-            if page >= reviews.total_pages:
+            if reviews is not None:
+                self.session.revalidation.note(url, str(reviews.total_pages))
+            pages = reviews.total_pages if reviews else int(self.session.revalidation.noted(url) or 0)
+            if page >= pages:
                 return
             page += 1
 
@@ -150,10 +153,25 @@ class TmdbConnector(Connector[Config]):
         return images
 
     async def _get(self, place: str, shape: type[S], **params: str | int) -> S:
+        address, headers = self._keyed(place, params)
+        found: S = await self.session.get_json(address, shape=shape, headers=headers)
+        return found
+
+    async def _new(self, place: str, shape: type[S], **params: str | int) -> tuple[S | None, str]:
+        """What it answers unless that is what it answered in an earlier run, and the address without the key.
+
+        For films only: a person who was forgotten and comes again needs pictures that did not change.
+        """
+        address, headers = self._keyed(place, params)
+        found: list[S] = []
+        answer = await self.session.ask(
+            address, headers=headers, decode=lambda answer: found.append(answer.json(shape)), revalidate=True
+        )
+        return (None if answer.not_modified else found[-1]), answer.url
+
+    def _keyed(self, place: str, params: Mapping[str, str | int]) -> tuple[str, dict[str, str]]:
         token = self.session.token()
         # The long tokens of version 4 go into a header; the short keys of version 3 work in the address only.
         bearer = token.startswith("eyJ")
-        headers = {"Authorization": f"Bearer {token}"} if bearer else {}
-        given: dict[str, Any] = {"language": self.config.language, **params, "api_key": None if bearer else token}
-        found: S = await self.session.get_json(place, given, shape=shape, headers=headers)
-        return found
+        given = {"language": self.config.language, **params, "api_key": None if bearer else token}
+        return self.session.url(place, given), {"Authorization": f"Bearer {token}"} if bearer else {}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from app.version import VERSION
 from app.web.guard import SAFE_METHODS, Handler
 from app.web.problems import CONTENT_TYPE, ProblemDocument
 
@@ -81,7 +80,7 @@ def document(routes: Iterable[Route]) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "Marquee",
-            "version": release(),
+            "version": VERSION,
             "summary": "Follows films as a stream of events, and predicts where a film's rating goes next.",
             "description": (
                 "Times are RFC 3339 in UTC, ratings are on 0-10. Errors are problem documents (RFC 9457). "
@@ -168,15 +167,6 @@ def _parameter(parameter: Parameter) -> Json:
     if parameter.example is not None:
         shown["example"] = parameter.example
     return shown
-
-
-@lru_cache(maxsize=1)
-def release() -> str:
-    """This program's version."""
-    try:
-        return version("marquee")
-    except PackageNotFoundError:
-        return "0"
 
 
 def pattern(path: str) -> str:

@@ -11,10 +11,10 @@ from agents.errors import Unavailable
 from app.storage.paging import Page
 from app.storage.picture_views import PeopleCounts
 from app.storage.views import Counts, FilmRow
+from app.version import VERSION
 from app.web import charts, connectors, films, models, pages
 from app.web.attention import notices
 from app.web.connectors_shapes import ConnectorView
-from app.web.openapi import release
 from app.web.shapes import FilmQuery, ModelView
 from app.web.site import SITE, Site
 
@@ -43,7 +43,7 @@ async def dashboard(request: web.Request) -> web.Response:
         here="overview",
         site=site,
         worker=site.worker.settings.worker.id,
-        version=release(),
+        version=VERSION,
         attention=attention,
         counts=counts,
         people=people,

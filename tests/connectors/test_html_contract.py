@@ -70,18 +70,25 @@ SELECTORS = {
 class Site(Service):
     """A site with pages of films."""
 
+    conditional = True
+    word = "Review"
+
     async def answer(self, request: web.Request) -> web.Response:
         """A page of a film."""
         if request.path == "/":
             return web.Response(text="<html>Welcome</html>", content_type="text/html")
         name, page = request.path.rpartition("/")[2], int(request.query.get("page", "1"))
-        return web.Response(text=json_ld(int(name.removeprefix("tt")), page), content_type="text/html")
+        written = json_ld(int(name.removeprefix("tt")), page)
+        if page == 2:
+            written = written.replace("Review ", f"{self.word} ")
+        return web.Response(text=written, content_type="text/html")
 
 
 class TestHtml(ConnectorSuite):
     """Pages by IMDb id, each with a second page of reviews."""
 
     kind = "html"
+    conditional = True
     keys: ClassVar[dict[str, Any]] = {"url": "film/{imdb}", "most_pages": 5, "robots": False}
     records = 2 * (1 + 1 + 4)
     topics = {"facts", "ratings", "reviews"}  # noqa: RUF012
@@ -94,8 +101,29 @@ class TestHtml(ConnectorSuite):
         return Site()
 
 
+async def test_a_later_page_that_changed_is_read_though_the_first_one_did_not(tmp_path: Path) -> None:
+    suite, clock, broker = TestHtml(), FakeClock(), Broker()
+    async with serving(Site()) as site:
+        await suite.run(site, tmp_path, clock, Broker())
+        site.word = "Opinion"
+        report = await suite.run(site, tmp_path, clock, broker)
+    assert (report.requests, report.not_modified) == (4, 2)
+    assert [each["text"][:16] for each in broker.records("reviews")] == ["Opinion 0 on pag", "Opinion 1 on pag"] * 2
+    assert broker.records("facts") == []
+
+
+async def test_other_settings_read_pages_that_did_not_change(tmp_path: Path) -> None:
+    suite, clock, broker = TestHtml(), FakeClock(), Broker()
+    async with serving(Site()) as site:
+        await suite.run(site, tmp_path, clock, Broker())
+        report = await suite.run(site, tmp_path, clock, broker, scale="0:10")
+    assert (report.not_modified, report.records) == (0, suite.records)
+
+
 class Others(Service):
     """A site without JSON-LD, whose addresses have titles."""
+
+    conditional = True
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -103,7 +131,7 @@ class Others(Service):
 
     async def answer(self, request: web.Request) -> web.Response:
         """The one page that it has."""
-        if request.path == "/film/inception-2010":
+        if request.path in ("/film/inception-2010", "/film/inception"):
             return web.Response(text=self.page, content_type="text/html")
         return web.Response(status=404)
 
@@ -152,6 +180,18 @@ async def test_a_page_about_another_film_of_the_title_gives_nothing(tmp_path: Pa
     broker, report = await _run(tmp_path, MICRODATA.replace("2010-07-16", "1987-01-01"))
     assert broker.sent() == []
     assert "is about a film of 1987; nothing is taken" in report.notes[0]
+
+
+async def test_a_page_that_nothing_was_taken_from_is_read_again_as_a_whole(tmp_path: Path) -> None:
+    suite, broker, clock = TestHtml(), Broker(), FakeClock()
+    suite.keys = {"url": "film/{title}", "robots": False}  # type: ignore[misc]
+    async with serving(Others(MICRODATA)) as site:
+        # What is known of the film is mended between the second run and the third.
+        for year, taken, unchanged in ((1987, 0, 0), (1987, 0, 0), (2010, 3, 0), (2010, 0, 1)):
+            film = FilmTarget(film_id="tt1375666", title="Inception", year=year)
+            suite.request = lambda film=film: Request(NAME, (film,))  # type: ignore[method-assign,misc]
+            report = await suite.run(site, tmp_path, clock, broker)
+            assert (report.records, report.not_modified) == (taken, unchanged)
 
 
 async def test_a_film_without_what_the_address_needs_is_noted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from app.connectors.base import FilmTarget, PersonTarget, Request
 from app.connectors.registry import config_of
 from app.connectors.tmdb_payloads import Profile, Review, parse_review, scaled
 from tests.connectors.service import Service, instead, serving, status
-from tests.connectors.suite import FILMS, NAME, PEOPLE, Broker, ConnectorSuite, FakeClock
+from tests.connectors.suite import DAY, FILMS, NAME, PEOPLE, Broker, ConnectorSuite, FakeClock
 
 REVIEWS_A_PAGE = 2
 INVALID_KEY = {
@@ -101,6 +101,8 @@ def reviews(number: int, page: int) -> dict[str, Any]:
 class Tmdb(Service):
     """TMDB's API, version 3."""
 
+    conditional = True
+
     async def answer(self, request: web.Request) -> web.Response:
         """Whatever is asked for, by whom has a key."""
         keyed = request.query.get("api_key") or request.headers.get("Authorization", "").startswith("Bearer eyJ")
@@ -154,6 +156,24 @@ class TestTmdbWithALongToken(TestTmdb):
     def environ(self) -> dict[str, str]:
         """A token of version 4."""
         return {"MARQUEE_TMDB_TOKEN": "eyJhbGciOiJIUzI1NiJ9.s3cr3t.va1ue"}
+
+    async def test_what_is_known_of_films_is_not_sent_again_and_people_are(
+        self, site: Service, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        await self.run(site, tmp_path, clock, Broker())
+        broker = Broker()
+        report = await self.run(site, tmp_path, clock, broker)
+        # Three films with three pages, one and none of reviews.
+        assert (report.status, report.not_modified) == ("success", 3 + 3 + 1 + 1)
+        assert {each[0] for each in broker.sent()} == {"celebrity-submissions", "images-found"}
+
+    async def test_films_are_read_again_in_time_to_be_stored_for_longer(
+        self, site: Service, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        for days, unchanged in ((0, 0), (89, 8), (2, 0), (1, 8)):
+            clock.time += days * DAY
+            report = await self.run(site, tmp_path, clock, Broker())
+            assert report.not_modified == unchanged
 
 
 @pytest.fixture
