@@ -15,9 +15,10 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from agents.messages import rfc3339
 from app.embedded.ends import Look, group_less_consumer, look, partitions_of
-from app.embedded.erase import FORGETS, PEOPLE, Eraser
+from app.embedded.erase import FORGETS, Eraser
 from app.embedded.expire import LIMITED, Limits
 from app.embedded.fillers import is_filler
+from app.embedded.forgettable import PEOPLE
 from app.embedded.partition_log import SEGMENT_BYTES, PartitionLog, write_partition_count
 from app.embedded.restore import restore
 from app.embedded.segment import ArchivedRecord, ArchiveError
@@ -129,8 +130,7 @@ class Archiver:
         if drain:
             if self._running:
                 await _first_of(self._following, self._done)
-            goal = await self._present_ends()
-            self._goal = goal
+            self._goal = goal = await self._present_ends()
             if self._running:
                 await self._done.wait()
             short = [f"{tp.topic}/{tp.partition}" for tp, end in goal.items() if self._position[tp] < end]
@@ -218,6 +218,7 @@ class Archiver:
                 if not is_filler(record.headers)
             ]
             self._limits.note(tp.topic, kept)
+            self._eraser.expect(tp.topic, kept)
             self._logs[tp].append(self._eraser.without(tp.topic, kept))
             if tp.topic == FORGETS:
                 # Only what is archived counts: a command that is lost with the broker is lost altogether.

@@ -2,86 +2,49 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from app.embedded.files import write_atomically
-from app.embedded.fillers import filler, is_filler
+from app.embedded.forgettable import PEOPLE, Gone, erased
 from app.embedded.partition_log import archived_topics, partition_count, read_records, segment_files
 from app.embedded.rewrite import rewrite_segment
 from app.embedded.segment import ArchivedRecord
 from app.storage.tombstones import caused_at
-from schemas.base import Rejected
-from schemas.commands import PushCelebrity
-from schemas.envelope import read_envelope
-from schemas.ids import celebrity_id, is_celebrity_id
-from schemas.pictures import ForgetCelebrity
+from schemas.ids import is_celebrity_id
+from schemas.pictures import FindDropped, ForgetCelebrity
 
 log = logging.getLogger(__name__)
 
 FORGETS: Final = ForgetCelebrity.topic
-PEOPLE: Final = frozenset(
-    {
-        "input",
-        "celebrity-submissions",
-        "images-found",
-        "images-fetched",
-        "images-examined",
-        "images-rejected",
-        "scrape-requests",
-        "scrape-runs",
-        "dead-letters",
-    }
-)
-"""Archived topics that tell of people."""
+DROPS: Final = FindDropped.topic
+QUIET_SECONDS: Final = 10.0
+"""Once so long no more finds came of people who are forgotten, those that came are erased,"""
+MOST_SECONDS: Final = 300.0
+"""and after so long in any case: each time whole segments are written anew."""
 BOOK: Final = "forgotten.json"
-# An id and a number each: with them a restore ends with the person forgotten.
-_KEPT_TYPES: Final = frozenset({"forget", "forgotten", "erase", "dropped"})
-
-
-class Gone(msgspec.Struct, frozen=True):
-    """A person was forgotten by the claims' decision `order`, which was asked for at `at` (ms since 1970)."""
-
-    order: int
-    at: int
 
 
 class Book(msgspec.Struct):
-    """Who is forgotten, up to which order their records are erased, and how far commands have been looked for."""
+    """Who is forgotten, up to which order and dropped find their records are erased, and how far both are read."""
 
     read_to: int = 0
+    drops_read_to: int = 0
     people: dict[str, Gone] = {}
     erased: dict[str, int] = {}
+    silenced: dict[str, int] = {}
 
-
-class _Said(msgspec.Struct, frozen=True):
-    """What a record of any topic may say of a person."""
-
-    type: Any = None
-    celebrity_id: Any = None
-    conflict_with: Any = None
-    recognised: Any = None
-    order: Any = 0
-    targets: Any = ()
-    name: Any = None
-    wikidata: Any = None
-    tmdb: Any = None
-    origin_topic: Any = None
-    origin_offset: Any = 0
-    key_base64: Any = None
-    value_base64: Any = None
-    headers: Any = ()
-
-
-_said: Final = msgspec.json.Decoder(_Said).decode
+    def owed(self) -> dict[str, Gone]:
+        """Of whom there may be records that have to go."""
+        done = {person: (self.erased.get(person, -1), self.silenced.get(person, 0)) for person in self.people}
+        return {person: gone for person, gone in self.people.items() if gone.mark > done[person]}
 
 
 class Eraser:
@@ -90,17 +53,26 @@ class Eraser:
     Whoever writes the archive shows it every record; it may be killed at any point and go on at the next start.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = directory
+        self._clock = clock
         self._lock = threading.Lock()
         self._book = read_book(directory)
+        self._heard: tuple[float, float] | None = None
+        """When the first and the last find was dropped that is not erased."""
 
     def catch_up(self) -> None:
-        """Find the commands that were archived and not noted before a kill."""
-        if FORGETS in archived_topics(self._directory):
+        """Find the commands and dropped finds that were archived and not noted before a kill."""
+        archived = archived_topics(self._directory)
+        if FORGETS in archived:
             for records in read_records(self._directory, FORGETS, 0):
                 if records[-1].offset >= self._book.read_to:
                     self.note(records)
+        if DROPS in archived and self._book.people:
+            for records in read_records(self._directory, DROPS, 0):
+                if records[-1].offset >= self._book.drops_read_to:
+                    self.expect(DROPS, records)
+        self._heard = None
 
     def note(self, records: Iterable[ArchivedRecord]) -> None:
         """Write down who is to be forgotten by records of the topic of these commands, once they are archived."""
@@ -112,11 +84,32 @@ class Eraser:
                 self._book.people = {**self._book.people, **found}
                 self._save()
 
+    def expect(self, topic: str, records: Sequence[ArchivedRecord]) -> None:
+        """Write down until when finds of people came after they were forgotten, by words about to be archived."""
+        if topic != DROPS:
+            return
+        with self._lock:
+            later: dict[str, Gone] = {}
+            for person, found_at in _drops(records):
+                gone = later.get(person) or self._book.people.get(person)
+                if gone is not None and found_at > max(gone.at, gone.silent):
+                    later[person] = msgspec.structs.replace(gone, silent=found_at)
+            self._book.drops_read_to = max([self._book.drops_read_to, *(record.offset + 1 for record in records)])
+            if later:
+                now = self._clock()
+                self._heard = (self._heard[0] if self._heard else now), now
+                self._book.people = {**self._book.people, **later}
+                self._save()
+
     @property
     def pending(self) -> bool:
-        """Whether there are records that have to go."""
-        book = self._book
-        return any(book.erased.get(person, -1) < gone.order for person, gone in book.people.items())
+        """Whether records have to go, and now is the time."""
+        owed = self._book.owed()
+        if not owed or self._heard is None:
+            return bool(owed)
+        (first, last), now = self._heard, self._clock()
+        late = any(self._book.erased.get(person, -1) < gone.order for person, gone in owed.items())
+        return late or now - last >= QUIET_SECONDS or now - first >= MOST_SECONDS
 
     def without(self, topic: str, records: list[ArchivedRecord]) -> list[ArchivedRecord]:
         """Records on their way into the archive, with fillers for those of people who are forgotten."""
@@ -125,13 +118,16 @@ class Eraser:
 
     def erase(self) -> int:
         """Rewrite the segments that nobody appends to any more; how many records became fillers."""
-        people = self._book.people
+        with self._lock:
+            people, self._heard = self._book.people, None
         count = 0
         for topic, partition in _partitions(self._directory):
             for path in segment_files(self._directory, topic, partition):
                 count += erase_segment(path, topic, partition, people)
         with self._lock:
             self._book.erased = {**self._book.erased, **{person: gone.order for person, gone in people.items()}}
+            silenced = {person: gone.silent for person, gone in people.items() if gone.silent}
+            self._book.silenced = {**self._book.silenced, **silenced}
             self._save()
         log.info("archive: %d records of people who are forgotten are erased", count)
         return count
@@ -163,20 +159,6 @@ def erase_segment(path: Path, topic: str, partition: int, people: Mapping[str, G
     return rewrite_segment(path, topic, partition, lambda record: erased(topic, record, people))
 
 
-def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRecord:
-    """The record itself, or what stays of it: a filler, or runs of connectors that name the person by the id alone."""
-    if record.value is None or is_filler(record.headers):
-        return record
-    try:
-        said = _said(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        person = (record.key or b"").decode(errors="replace")
-        return filler(record.offset, record.timestamp) if _is_of(topic, record, _Said(), person, people) else record
-    if any(_is_of(topic, record, said, name, people) for name in _named(topic, said)) or _letter(record, said, people):
-        return filler(record.offset, record.timestamp)
-    return _nameless(record, people) if said.targets else record
-
-
 def _partitions(directory: Path) -> Iterator[tuple[str, int]]:
     for topic in PEOPLE.intersection(archived_topics(directory)):
         for partition in range(partition_count(directory, topic) or 0):
@@ -195,60 +177,12 @@ def _commands(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, Gone]]:
             yield said.celebrity_id, Gone(record.offset + 1, record.timestamp)
 
 
-def _named(topic: str, said: _Said) -> list[str]:
-    if topic == PushCelebrity.topic:
+def _drops(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, int]]:
+    for record in records:
+        if record.value is None or b"dropped" not in record.value:
+            continue
         try:
-            return [celebrity_id(said.name, said.wikidata, said.tmdb)] if said.type == "celebrity" else []
-        except (Rejected, TypeError, ValueError, AttributeError):
-            return []
-    return [name for name in (said.celebrity_id, said.conflict_with, said.recognised) if isinstance(name, str)]
-
-
-def _is_of(topic: str, record: ArchivedRecord, said: _Said, name: str, people: Mapping[str, Gone]) -> bool:
-    """Whether a record is of the life of a person that a forgetting ended; by its order where it has one."""
-    gone = people.get(name)
-    if gone is None or said.type in _KEPT_TYPES:
-        return False
-    if topic == FORGETS and record.offset < gone.order:
-        return True
-    if isinstance(said.order, int) and said.order:
-        return said.order <= gone.order
-    headers: Any = record.headers
-    envelope, _ = read_envelope(headers, "")
-    return caused_at(envelope.time, record.timestamp) <= gone.at
-
-
-def _letter(record: ArchivedRecord, said: _Said, people: Mapping[str, Gone]) -> bool:
-    """Whether a dead letter holds a record of such a person; the letter's time stands for the record's."""
-    if not isinstance(said.origin_topic, str) or not isinstance(said.value_base64, str):
-        return False
-    try:
-        value = base64.b64decode(said.value_base64)
-        key = base64.b64decode(said.key_base64) if said.key_base64 else None
-        headers = tuple((name, base64.b64decode(text)) for name, text in said.headers)
-        inner = ArchivedRecord(int(said.origin_offset), record.timestamp, key, value, headers)
-    except (binascii.Error, TypeError, ValueError):
-        return False
-    return erased(said.origin_topic, inner, people) is not inner
-
-
-def _nameless(record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRecord:
-    """A run of a connector whose targets were these people: it knows them by the id alone."""
-    said: dict[str, Any] = msgspec.json.decode(record.value or b"{}")
-    before = said["targets"]
-    if not isinstance(before, list) or not all(isinstance(target, dict) for target in before):
-        return record
-    said["targets"] = [_bare(target) if _is_gone(record, target, people) else target for target in before]
-    if said["targets"] == before:
-        return record
-    value = msgspec.json.encode(said)
-    return ArchivedRecord(record.offset, record.timestamp, record.key, value, record.headers)
-
-
-def _is_gone(record: ArchivedRecord, target: dict[str, Any], people: Mapping[str, Gone]) -> bool:
-    gone = people.get(str(target.get("id")))
-    return gone is not None and record.timestamp <= gone.at
-
-
-def _bare(target: dict[str, Any]) -> dict[str, Any]:
-    return {name: target[name] for name in ("id", "kind") if name in target}
+            said = msgspec.json.decode(record.value, type=FindDropped)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        yield said.celebrity_id, caused_at(said.found_at, record.timestamp)

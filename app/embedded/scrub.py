@@ -16,7 +16,7 @@ from app.embedded.history import archive_dir
 log = logging.getLogger(__name__)
 
 DONE: Final = "scrubbed"
-"""A file that says after which forgetting, and how many expired records, this was done last."""
+"""A file that says after which forgetting, dropped find, and how many expired records, this was done last."""
 
 
 def scrub(data_dir: Path) -> bool:
@@ -25,10 +25,13 @@ def scrub(data_dir: Path) -> bool:
     SQLite leaves deleted rows where they are until something else takes their place.
     """
     archive = archive_dir(data_dir)
-    last = max((gone.order for gone in read_book(archive).people.values()), default=0)
-    reason = f"{last} {read_limits(archive).erased}"
+    people = read_book(archive).people.values()
+    last, silent = (
+        max(each, default=0) for each in ([gone.order for gone in people], [gone.silent for gone in people])
+    )
+    reason = f"{last} {silent} {read_limits(archive).erased}"
     done = data_dir / "run" / DONE
-    if reason == (done.read_text() if done.exists() else "0 0"):
+    if reason == (done.read_text() if done.exists() else "0 0 0"):
         return False
     for path in (data_dir / "mongo").rglob("*.db"):
         try:

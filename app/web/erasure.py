@@ -12,7 +12,8 @@ import msgspec
 from yarl import URL
 
 from app.delivery.topics import FOR_EVER
-from app.embedded.erase import PEOPLE, Gone, left, read_book
+from app.embedded.erase import left, read_book
+from app.embedded.forgettable import PEOPLE, Gone
 from app.embedded.history import archive_dir
 from app.learning.snapshots import SnapshotKeeper
 from app.settings import Settings
@@ -107,9 +108,11 @@ class ArchiveTrace:
 
     def _count(self, celebrity_id: str, told: Forgotten) -> int:
         # Whoever writes the archive says when it is done: nothing is worth reading before.
-        if read_book(self._directory).erased.get(celebrity_id, -1) < told.order:
+        book = read_book(self._directory)
+        if book.erased.get(celebrity_id, -1) < told.order:
             return 1
-        return left(self._directory, celebrity_id, Gone(told.order, caused_at(told.at, 1 << 62)))
+        silent = book.people[celebrity_id].silent if celebrity_id in book.people else 0
+        return left(self._directory, celebrity_id, Gone(told.order, caused_at(told.at, 1 << 62), silent))
 
 
 class SnapshotTrace:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.embedded import erase, rewrite
-from app.embedded.erase import Eraser, Gone, left, read_book
+from app.embedded import forgettable, rewrite
+from app.embedded.erase import MOST_SECONDS, QUIET_SECONDS, Eraser, erase_segment, left, read_book
 from app.embedded.fillers import is_filler
+from app.embedded.forgettable import Gone
 from app.embedded.partition_log import PartitionLog, read_records, segment_files, write_partition_count
 from app.embedded.segment import ArchivedRecord, Prologue, frame_bytes, prologue_bytes
 from app.embedded.survey import verify
@@ -27,7 +28,7 @@ def record(offset: int, timestamp: int = AT, key: str | None = None, **said: Any
 
 
 def erased(topic: str, one: ArchivedRecord) -> bool:
-    return is_filler(erase.erased(topic, one, {PERSON: GONE}).headers)
+    return is_filler(forgettable.erased(topic, one, {PERSON: GONE}).headers)
 
 
 def leave(directory: Path, topic: str, *records: ArchivedRecord) -> None:
@@ -98,6 +99,22 @@ def test_what_was_under_way_goes_by_when_it_was_caused() -> None:
     assert erased("images-fetched", ArchivedRecord(late.offset, late.timestamp, late.key, late.value, (header,)))
 
 
+def test_finds_that_were_dropped_go_and_those_of_a_new_life_stay() -> None:
+    gone = {PERSON: Gone(order=6, at=AT + 5, silent=AT + 60_000)}
+
+    def goes(topic: str, timestamp: int, **said: Any) -> bool:
+        one = record(9, timestamp, celebrity_id=PERSON, url="http://x", **said)
+        return is_filler(forgettable.erased(topic, one, gone).headers)
+
+    assert goes("images-found", AT + 60_000)
+    assert not goes("images-found", AT + 60_001)
+    # What is pushed or said between the finds is no find.
+    assert not goes("celebrity-submissions", AT + 30_000, type="submit")
+    # A picture that was asked for before the fetching stage knew of it says so by the life that it was fetched in.
+    assert goes("images-fetched", AT + 90_000, type="fetched", life=0)
+    assert not goes("images-fetched", AT + 90_000, type="fetched", life=6)
+
+
 def test_what_cannot_be_read_goes_by_its_key() -> None:
     assert erased("images-found", ArchivedRecord(1, AT, PERSON.encode(), b"{"))
     assert not erased("images-found", ArchivedRecord(1, AT, OTHER.encode(), b"{"))
@@ -106,9 +123,9 @@ def test_what_cannot_be_read_goes_by_its_key() -> None:
 def test_a_connectors_run_knows_the_person_by_the_id_alone() -> None:
     targets = [{"id": PERSON, "kind": "person", "name": "Tilda"}, {"id": OTHER, "kind": "person", "name": "Keanu"}]
     one = record(1, key="tmdb", connector="tmdb", targets=targets)
-    after = erase.erased("scrape-runs", one, {PERSON: GONE})
+    after = forgettable.erased("scrape-runs", one, {PERSON: GONE})
     assert json.loads(after.value or b"")["targets"] == [{"id": PERSON, "kind": "person"}, targets[1]]
-    assert erase.erased("scrape-runs", after, {PERSON: GONE}) is after
+    assert forgettable.erased("scrape-runs", after, {PERSON: GONE}) is after
 
 
 def archive(directory: Path) -> None:
@@ -136,6 +153,45 @@ def test_every_offset_stays_and_the_archive_is_sound(tmp_path: Path) -> None:
     again.catch_up()
     assert not again.pending
     assert PartitionLog(tmp_path, "images-found", 0).end == 12
+
+
+def drop(offset: int, found_at: str) -> ArchivedRecord:
+    return record(offset, AT + 3_600_000, type="dropped", celebrity_id=PERSON, order=4, found_at=found_at)
+
+
+def test_finds_that_come_late_are_erased_once_no_more_come(tmp_path: Path) -> None:
+    archive(tmp_path)
+    clock = [1000.0]
+    eraser = Eraser(tmp_path, lambda: clock[0])
+    eraser.catch_up()
+    eraser.erase()
+    late = [record(12, AT + 50_000, celebrity_id=PERSON), record(13, AT + 60_000, celebrity_id=PERSON)]
+    leave(tmp_path, "images-found", *eraser.without("images-found", late))
+    assert left(tmp_path, PERSON, Gone(4, AT + 9, AT + 50_000)) == 1
+    eraser.expect("images-examined", [drop(0, "2023-11-14T22:14:10.000Z")])
+    assert read_book(tmp_path).people[PERSON].silent == AT + 50_000
+    assert not eraser.pending
+    clock[0] += QUIET_SECONDS
+    assert eraser.pending
+    assert eraser.erase() == 1
+    assert not eraser.pending
+    # The other one was found later than what is known to be dropped: it may be of a new life.
+    assert offsets(tmp_path, "images-found")[12:] == [(12, True), (13, False)]
+
+
+def test_finds_that_come_late_for_ever_are_erased_from_time_to_time_and_after_a_kill(tmp_path: Path) -> None:
+    archive(tmp_path)
+    clock = [0.0]
+    eraser = Eraser(tmp_path, lambda: clock[0])
+    eraser.catch_up()
+    eraser.erase()
+    while not eraser.pending:
+        assert clock[0] < 2 * MOST_SECONDS
+        clock[0] += QUIET_SECONDS / 2
+        minutes, seconds = divmod(int(clock[0]), 60)
+        eraser.expect("images-examined", [drop(0, f"2023-11-14T22:{20 + minutes}:{seconds:02}.000Z")])
+    assert clock[0] >= MOST_SECONDS
+    assert Eraser(tmp_path).pending
 
 
 def test_what_comes_late_is_not_even_written(tmp_path: Path) -> None:
@@ -175,5 +231,5 @@ def test_a_frame_is_written_as_the_archive_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "s"
     one = record(0, celebrity_id=PERSON)
     path.write_bytes(prologue_bytes("images-found", 0, Prologue(0, -1)) + frame_bytes([one]))
-    assert erase.erase_segment(path, "images-found", 0, {PERSON: GONE}) == 1
-    assert erase.erase_segment(path, "images-found", 0, {PERSON: GONE}) == 0
+    assert erase_segment(path, "images-found", 0, {PERSON: GONE}) == 1
+    assert erase_segment(path, "images-found", 0, {PERSON: GONE}) == 0

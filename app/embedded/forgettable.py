@@ -1,0 +1,150 @@
+"""What of an archived record has to go when people are forgotten: most become fillers, so that every offset stays."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from app.embedded.fillers import filler, is_filler
+from app.embedded.segment import ArchivedRecord
+from app.storage.tombstones import caused_at
+from schemas.base import Rejected
+from schemas.commands import PushCelebrity
+from schemas.envelope import read_envelope
+from schemas.ids import celebrity_id
+from schemas.pictures import ForgetCelebrity, ImageFound
+
+PEOPLE: Final = frozenset(
+    {
+        "input",
+        "celebrity-submissions",
+        "images-found",
+        "images-fetched",
+        "images-examined",
+        "images-rejected",
+        "scrape-requests",
+        "scrape-runs",
+        "dead-letters",
+    }
+)
+"""Archived topics that tell of people."""
+# An id and a number each: with them a restore ends with the person forgotten.
+_KEPT_TYPES: Final = frozenset({"forget", "forgotten", "erase", "dropped"})
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """A person was forgotten by the claims' decision `order`, which was asked for at `at` (ms since 1970).
+
+    `silent` is when the last find came that was dropped, since nobody had pushed the person again (ms since 1970).
+    """
+
+    order: int
+    at: int
+    silent: int = 0
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """What grows with everything that is to be erased of the person."""
+        return self.order, self.silent
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What a record of any topic may say of a person."""
+
+    type: Any = None
+    celebrity_id: Any = None
+    conflict_with: Any = None
+    recognised: Any = None
+    order: Any = 0
+    life: Any = None
+    targets: Any = ()
+    name: Any = None
+    wikidata: Any = None
+    tmdb: Any = None
+    origin_topic: Any = None
+    origin_offset: Any = 0
+    key_base64: Any = None
+    value_base64: Any = None
+    headers: Any = ()
+
+
+_said: Final = msgspec.json.Decoder(_Said).decode
+
+
+def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRecord:
+    """The record itself, or what stays of it: a filler, or runs of connectors that name the person by the id alone."""
+    if record.value is None or is_filler(record.headers):
+        return record
+    try:
+        said = _said(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        person = (record.key or b"").decode(errors="replace")
+        return filler(record.offset, record.timestamp) if _is_of(topic, record, _Said(), person, people) else record
+    if any(_is_of(topic, record, said, name, people) for name in _named(topic, said)) or _letter(record, said, people):
+        return filler(record.offset, record.timestamp)
+    return _nameless(record, people) if said.targets else record
+
+
+def _named(topic: str, said: _Said) -> list[str]:
+    if topic == PushCelebrity.topic:
+        try:
+            return [celebrity_id(said.name, said.wikidata, said.tmdb)] if said.type == "celebrity" else []
+        except (Rejected, TypeError, ValueError, AttributeError):
+            return []
+    return [name for name in (said.celebrity_id, said.conflict_with, said.recognised) if isinstance(name, str)]
+
+
+def _is_of(topic: str, record: ArchivedRecord, said: _Said, name: str, people: Mapping[str, Gone]) -> bool:
+    """Whether a record is of the life of a person that a forgetting ended; by its order where it has one."""
+    gone = people.get(name)
+    if gone is None or said.type in _KEPT_TYPES:
+        return False
+    fetched_before = isinstance(said.life, int) and said.life < gone.order
+    if topic == ForgetCelebrity.topic and (record.offset < gone.order or fetched_before):
+        return True
+    if isinstance(said.order, int) and said.order:
+        return said.order <= gone.order
+    headers: Any = record.headers
+    envelope, _ = read_envelope(headers, "")
+    until = max(gone.at, gone.silent) if topic == ImageFound.topic else gone.at
+    return caused_at(envelope.time, record.timestamp) <= until
+
+
+def _letter(record: ArchivedRecord, said: _Said, people: Mapping[str, Gone]) -> bool:
+    """Whether a dead letter holds a record of such a person; the letter's time stands for the record's."""
+    if not isinstance(said.origin_topic, str) or not isinstance(said.value_base64, str):
+        return False
+    try:
+        value = base64.b64decode(said.value_base64)
+        key = base64.b64decode(said.key_base64) if said.key_base64 else None
+        headers = tuple((name, base64.b64decode(text)) for name, text in said.headers)
+        inner = ArchivedRecord(int(said.origin_offset), record.timestamp, key, value, headers)
+    except (binascii.Error, TypeError, ValueError):
+        return False
+    return erased(said.origin_topic, inner, people) is not inner
+
+
+def _nameless(record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRecord:
+    """A run of a connector whose targets were these people: it knows them by the id alone."""
+    said: dict[str, Any] = msgspec.json.decode(record.value or b"{}")
+    before = said["targets"]
+    if not isinstance(before, list) or not all(isinstance(target, dict) for target in before):
+        return record
+    said["targets"] = [_bare(target) if _is_gone(record, target, people) else target for target in before]
+    if said["targets"] == before:
+        return record
+    value = msgspec.json.encode(said)
+    return ArchivedRecord(record.offset, record.timestamp, record.key, value, record.headers)
+
+
+def _is_gone(record: ArchivedRecord, target: dict[str, Any], people: Mapping[str, Gone]) -> bool:
+    gone = people.get(str(target.get("id")))
+    return gone is not None and record.timestamp <= gone.at
+
+
+def _bare(target: dict[str, Any]) -> dict[str, Any]:
+    return {name: target[name] for name in ("id", "kind") if name in target}
