@@ -117,24 +117,21 @@ SCRAPES = TableSpec("scrapes", {"": ScrapeState})
 
 @dataclass(frozen=True)
 class Ports:
-    """The outside services that the stages of one worker share, and which connectors can be asked about one entity.
-
-    Whoever runs only some of the stages gives what those need.
-    """
+    """The outside services that the stages of one worker share, and which connectors can be asked about one entity."""
 
     projections: Projections
     models: ModelDesk
-    people: PictureProjections | None = None
-    pictures: Pictures | None = None
-    files: PictureEraser | None = None
-    collecting: CollectingProjections | None = None
+    people: PictureProjections
+    pictures: Pictures
+    files: PictureEraser
+    collecting: CollectingProjections
     film_connectors: Sequence[str] = ()
     people_connectors: Sequence[str] = ()
 
 
 def film_topology(ports: Ports | None = None) -> Topology:
     """Every stage of Marquee. Without `ports` only the rows are wanted, for people to read."""
-    given: Any = ports or Ports(None, None)  # type: ignore[arg-type]
+    given: Any = ports or Ports(*(None,) * 6)  # type: ignore[arg-type]
     return Topology((*_film_path(given), *_celebrity_path(given), *_collecting(given), *_kept(given)))
 
 

@@ -11,6 +11,7 @@ from agents.messages import Message
 from app.cli.call import CliError
 from app.cli.kafka import read_all
 from app.delivery.guard import Reader
+from app.past import past_ports
 from app.settings import Settings
 from app.storage.mongo import MongoStore
 from app.topology import Kind, Ports, Stage, film_topology
@@ -20,13 +21,6 @@ BATCH: Final = 20_000
 """Events that are written together: the latest state of a film is then written once for many of them."""
 
 
-class _NoDesk:
-    """Models are not rebuilt here."""
-
-    async def obey(self, order: Any) -> None:
-        """Nothing is owned."""
-
-
 async def rebuild_projection(settings: Settings, name: str) -> tuple[int, float]:
     """Run a projection over all of its topic; how many events, in how many seconds. Raises CliError.
 
@@ -34,7 +28,7 @@ async def rebuild_projection(settings: Settings, name: str) -> tuple[int, float]
     """
     store = MongoStore(settings.mongo)
     try:
-        stage = _projection(Ports(store.projections, _NoDesk()), name)
+        stage = _projection(past_ports(store), name)
         await store.ensure_indexes(sparse=False)
         return await _run(settings, stage)
     finally:

@@ -74,6 +74,8 @@ def decoded(body: bytes, shape: Any, place: str = "the answer") -> Any:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise MalformedError(f"{place}: {error}", body) from error
+    except RecursionError as error:
+        raise MalformedError(f"{place}: JSON nested too deep", body) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if "truncated" in str(error) and body.strip():
             raise IncompleteError(f"{place}: the JSON ends in the middle") from error

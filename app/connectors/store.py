@@ -74,6 +74,11 @@ class CursorStore:
         """Keep a state, in one step."""
         write_atomically(self._path(connector), msgspec.json.encode(state))
 
+    def forget(self) -> None:
+        """Keep no cursor: every connector begins anew, with what is left of its quotas and is known of what it sent."""
+        for path in self.directory.glob("*.json"):
+            path.unlink(missing_ok=True)
+
     def spent(self, account: str) -> Spent:
         """What an account has spent of its quota on the last day that is known."""
         try:

@@ -23,6 +23,8 @@ Rows = dict[bytes, bytes | None]
 
 MARK_PREFIX: Final = "~mark|"
 OPEN_PREFIX: Final = "~open|"
+OWN_PREFIXES: Final = (MARK_PREFIX.encode(), OPEN_PREFIX.encode(), b"__faust\0")
+"""Begin the keys of rows that no stage wrote; Faust keeps its offset in the database too."""
 ROCKSDB_OPTIONS: Final = {
     "block_cache_size": 4 << 20,
     "block_cache_compressed_size": 1 << 20,
@@ -61,7 +63,7 @@ class PartitionRows:
         stored = (row for row in self._stored(prefix) if row[0] not in written)
         # In one order wherever a row lies, so that a repeated event meets the rows as it did the first time.
         for key, value in merge(stored, sorted(written.items())):
-            if value is not None:
+            if value is not None and not key.startswith(OWN_PREFIXES):
                 yield key, value
 
     def _stored(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -18,7 +18,7 @@ from app.embedded.partition_log import (
     read_records,
     write_partition_count,
 )
-from app.embedded.segment import ArchivedRecord
+from app.embedded.segment import UNREADABLE, ArchivedRecord
 
 TRAINING_SOURCES: Final[Mapping[str, str]] = {"training-ratings": "ratings", "training-reviews": "reviews"}
 """Each training topic and the topic whose positions its records carry."""
@@ -56,7 +56,7 @@ def current_lessons(records: Iterable[ArchivedRecord], source_ends: Mapping[int,
     for record in records:
         try:
             origin = _origin_decoder.decode(record.value or b"")
-        except msgspec.DecodeError:
+        except UNREADABLE:
             yield record
             continue
         if seen.get(origin.partition, -1) < origin.offset < source_ends.get(origin.partition, 0):

@@ -16,7 +16,7 @@ from app.embedded.files import write_atomically
 from app.embedded.forgettable import PEOPLE, Gone, erased
 from app.embedded.partition_log import archived_topics, partition_count, read_records, segment_files
 from app.embedded.rewrite import rewrite_segment
-from app.embedded.segment import ArchivedRecord
+from app.embedded.segment import UNREADABLE, ArchivedRecord
 from app.storage.tombstones import caused_at
 from schemas.ids import is_celebrity_id
 from schemas.pictures import FindDropped, ForgetCelebrity
@@ -171,7 +171,7 @@ def _commands(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, Gone]]:
             continue
         try:
             said = msgspec.json.decode(record.value, type=ForgetCelebrity)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         if is_celebrity_id(said.celebrity_id):
             yield said.celebrity_id, Gone(record.offset + 1, record.timestamp)
@@ -183,6 +183,6 @@ def _drops(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, int]]:
             continue
         try:
             said = msgspec.json.decode(record.value, type=FindDropped)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         yield said.celebrity_id, caused_at(said.found_at, record.timestamp)

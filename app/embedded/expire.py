@@ -16,7 +16,7 @@ from app.embedded.files import write_atomically
 from app.embedded.fillers import filler
 from app.embedded.partition_log import partition_count, segment_files
 from app.embedded.rewrite import rewrite_segment
-from app.embedded.segment import ArchivedRecord
+from app.embedded.segment import UNREADABLE, ArchivedRecord
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,6 @@ def ends_at(record: ArchivedRecord) -> str | None:
         if isinstance(said.value_base64, str):
             inner = base64.b64decode(said.value_base64)
             said = _said(inner) if _SIGN in inner else said
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, binascii.Error):
+    except (*UNREADABLE, binascii.Error):
         return None
     return said.terms.expires_at if said.terms is not None else None

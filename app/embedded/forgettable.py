@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from app.embedded.fillers import filler, is_filler
-from app.embedded.segment import ArchivedRecord
+from app.embedded.segment import UNREADABLE, ArchivedRecord
 from app.storage.tombstones import caused_at
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity
@@ -81,7 +81,7 @@ def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> Ar
         return record
     try:
         said = _said(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         person = (record.key or b"").decode(errors="replace")
         return filler(record.offset, record.timestamp) if _is_of(topic, record, _Said(), person, people) else record
     if any(_is_of(topic, record, said, name, people) for name in _named(topic, said)) or _letter(record, said, people):

@@ -15,6 +15,7 @@ from app.delivery.producer import Outgoing
 from app.embedded.compact import TRAINING_SOURCES
 from app.embedded.history import records
 from app.embedded.partition_log import archived_topics
+from app.embedded.segment import UNREADABLE
 from app.topology import FACTS, Stage
 from schemas.base import Record
 from schemas.catalogue import SOURCE_TOPICS
@@ -105,7 +106,7 @@ class Known:
         for raw in records(directory, topic):
             try:
                 lesson = _lesson(raw.value or b"")
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue
             covered[lesson.partition] = max(lesson.offset, covered.get(lesson.partition, -1))
             if lesson.facts is not None:
@@ -115,7 +116,11 @@ class Known:
 
 def _identity(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> int:
     if topic == DeadLettered.topic:
-        letter = _letter(value or b"")
+        try:
+            letter = _letter(value or b"")
+        except UNREADABLE:
+            # Somebody else's: nothing that a stage makes again is like it.
+            return hash((topic, key, value))
         return hash((topic, letter.id, letter.value_base64))
     return hash((topic, key, event_id(headers)))
 

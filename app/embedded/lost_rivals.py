@@ -18,6 +18,7 @@ from agents.messages import Message
 from app.embedded.erase import read_book
 from app.embedded.history import records
 from app.embedded.partition_log import archived_topics
+from app.embedded.segment import UNREADABLE
 from app.topology import CLAIMS, Stage
 from schemas.base import Record
 from schemas.entities import ClaimedItem
@@ -57,7 +58,7 @@ class LostRivals:
             for raw in records(directory, topic):
                 try:
                     found._note(_said(raw.value or b""))
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     continue
         return found
 

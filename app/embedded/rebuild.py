@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.delivery.producer import Producer
 from app.delivery.topics import partitions
+from app.embedded.given_up import GivenUp
 from app.embedded.history import chunks, ends
 from app.embedded.known import Known, not_there
 from app.embedded.lane import bulk_producer
@@ -110,16 +111,17 @@ class Part:
     def _fill(self, outlet: Outlet) -> None:
         delivery = self._settings.delivery
         workers = Workers(self._tables, outlet, self._counts, delivery.max_value, delivery.attempts)
+        given_up = GivenUp.of(self._archive)
         for stage in self._stages:
             if stage.kind is Kind.LEARN:
                 spec = next(spec for spec in MODELS if spec.stage == stage.name)
                 model = Learning(workers.lessons(spec), outlet)
                 self._models.append(model)
-                self._replay.add(stage.topic, model)
+                self._replay.add(stage.topic, given_up.passed_over(stage, model))
             elif stage.kind is Kind.DECIDE:
-                self._replay.add(stage.topic, Deciding(workers.worker(stage)))
+                self._replay.add(stage.topic, given_up.passed_over(stage, Deciding(workers.worker(stage))))
             elif stage.kind is Kind.KEEP and self._documents:
-                self._replay.add(stage.topic, Keeping(workers.worker(stage)))
+                self._replay.add(stage.topic, given_up.passed_over(stage, Keeping(workers.worker(stage))))
             elif stage.kind is Kind.REACH:
                 self._replay.add(stage.topic, workers.reaching(stage, outcomes_of(self._archive, stage)))
             else:

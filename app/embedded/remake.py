@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from agents.messages import rfc3339
+from app.connectors.store import CursorStore
 from app.delivery.topics import partitions
 from app.embedded.expire import Limits
 from app.embedded.files import write_atomically
@@ -34,10 +35,11 @@ from app.embedded.replay import feeding_order, split
 from app.embedded.restore import create_empty, prepare, send_archived
 from app.embedded.survey import survey
 from app.learning.specs import MODELS
+from app.past import past_ports
 from app.settings import Settings, load
 from app.storage.mongo import MongoStore
 from app.storage.store import Store
-from app.topology import Ports, Stage, film_topology
+from app.topology import Stage, film_topology
 
 log = logging.getLogger(__name__)
 
@@ -45,26 +47,6 @@ _COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "
 _TELL_SECONDS: Final = 0.3
 
 Tell = Callable[[int, int], None]
-
-
-class _NoDesk:
-    """Orders to models are not archived."""
-
-    async def obey(self, order: Any) -> None:
-        """Never called."""
-
-
-class _NoWorld:
-    """What the world has said is archived, and pictures that were to go are gone."""
-
-    async def fetch(self, url: str) -> Any:
-        """Never called."""
-
-    async def examine(self, image_id: str) -> Any:
-        """Never called."""
-
-    async def erase(self, files: Any) -> None:
-        """They are gone."""
 
 
 class Remake:
@@ -154,8 +136,7 @@ class Remake:
     ) -> PartReport:
         store = MongoStore(self._settings.mongo)
         names = {stage.name for stage in stages}
-        # Nobody is asked and nothing is deleted again: what was answered and what is gone is in the archive.
-        topology = film_topology(Ports(store.projections, _NoDesk(), store.pictures, _NoWorld(), _NoWorld()))
+        topology = film_topology(past_ports(store))
         part = Part(
             self._settings,
             self.archive,
@@ -170,14 +151,17 @@ class Remake:
 
 
 async def forget_derived(data_dir: Path, store: Store, documents: Documents) -> None:
-    """Forget tables, models and, unless they are sure, documents and the connectors' cursors."""
+    """Forget tables, models and, unless they are sure, documents and the connectors' cursors.
+
+    What a connector has spent of its quotas, has sent before and has yet to tell of its runs outlives the broker.
+    """
     for name in ("workers", "snapshots"):
         shutil.rmtree(data_dir / name, ignore_errors=True)
     for spec in MODELS:
         await store.pointers.forget(spec.name)
     if documents is Documents.UNSURE:
         await store.clear_projections()
-        shutil.rmtree(data_dir / "connectors", ignore_errors=True)
+        CursorStore(data_dir).forget()
 
 
 async def _at_once() -> None:

@@ -34,6 +34,10 @@ class ArchiveDamagedError(ArchiveError):
     """Bytes in a segment are not those that were written; the text names the file and the position."""
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a record's value may raise: anybody may write anything to any topic."""
+
+
 class ArchivedRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One Kafka record; `timestamp` in milliseconds since 1970, `value` None for a tombstone."""
 

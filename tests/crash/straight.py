@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +15,10 @@ from app.delivery.table import MARK_PREFIX
 from app.learning.lessons import Lessons, ModelSpec
 from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
+from app.past import past_ports
 from app.storage.documents import PROJECTIONS
 from app.storage.memory import MemoryStore
-from app.topology import Ports, Topology, film_topology
+from app.topology import Topology, film_topology
 from schemas.commands import ControlModel
 from schemas.mentions import FilmListed
 from tests.crash.servers import by_id
@@ -61,8 +63,7 @@ class StraightRun:
         self, partitions: int, max_value: int = 1_000_000, log: MemoryLog | None = None, **further: Any
     ) -> None:
         self.store = MemoryStore()
-        ports = Ports(self.store.projections, self, people=self.store.pictures, **further)
-        self.topology: Topology = film_topology(ports)
+        self.topology: Topology = film_topology(replace(past_ports(self.store), models=self, **further))
         self.log = log or MemoryLog(partitions)
         matching = Topology(tuple(stage for stage in self.topology.stages if stage.topic == LISTED))
         others = Topology(tuple(stage for stage in self.topology.stages if stage.topic != LISTED))

@@ -13,6 +13,15 @@ from app.embedded.partition_log import PartitionLog, write_partition_count
 from app.embedded.segment import ArchivedRecord
 from schemas.commands import PushFilm
 from schemas.events import FactsObserved, RatingObserved, ReviewObserved
+from schemas.mentions import FilmMentioned
+from schemas.scrapes import (
+    ScrapeAdmitted,
+    ScrapeCheckpointed,
+    ScrapeCounts,
+    ScrapeFinished,
+    ScrapeRequested,
+    ScrapeStarted,
+)
 from tests.stories.conftest import Story
 
 FILMS = 12
@@ -20,10 +29,10 @@ FRAME = 37
 
 
 async def lived(seed: int, events: int, partitions: int = 3) -> Story:
-    """Ratings, repeats, changes, approvals, reviews, facts, films and nonsense, settled at odd moments."""
+    """Ratings, repeats, changes, approvals, reviews, facts, films, runs, mentions, nonsense, settled now and then."""
     story = Story(partitions)
     chance = random.Random(seed)
-    kinds = [_rating] * 12 + [_fact, _film, _review, _nonsense, _misplaced]
+    kinds = [_rating] * 12 + [_fact, _film, _review, _nonsense, _misplaced, _mention, _run]
     for n in range(events):
         story.now += chance.randrange(3)
         chance.choice(kinds)(story, chance, n)
@@ -67,6 +76,26 @@ def _review(story: Story, chance: random.Random, n: int) -> None:
     text = " ".join(chance.choices(["good", "bad", "dull", "grand", "a", "film"], k=6))
     fields = {"source": "web", "source_record_id": str(n % 40), "text": text, "rating": float(chance.randrange(11))}
     story.runner.push(ReviewObserved(film_id=_film_id(chance), **fields))  # type: ignore[arg-type]
+
+
+def _mention(story: Story, chance: random.Random, n: int) -> None:
+    # Some are of one film, some of one of two years, some of none.
+    fields = {"title": f"Pushed {chance.randrange(n + 1)}", "year": chance.choice([2000, 2000, 1977, None])}
+    told = {"source": "web", "source_record_id": str(n), "value": float(chance.randrange(11)), "best": 10.0}
+    story.runner.push(FilmMentioned(mention_id=f"mention-{n}", **fields, **told))  # type: ignore[arg-type]
+
+
+def _run(story: Story, chance: random.Random, n: int) -> None:
+    run = {"run_id": f"run-{n}", "connector": f"feed-{n % 3}", "attempt": 1}
+    moment = f"2026-01-01T00:{n // 60 % 60:02}:{n % 60:02}.000Z"
+    counts = ScrapeCounts(records=n)
+    story.runner.push(ScrapeRequested(**run, trigger="manual", logical_date=moment))  # type: ignore[arg-type]
+    story.runner.push(ScrapeAdmitted(**run, trigger="manual", logical_date=moment))  # type: ignore[arg-type]
+    story.runner.push(ScrapeStarted(**run, trigger="manual", started_at=moment))  # type: ignore[arg-type]
+    story.runner.push(ScrapeCheckpointed(**run, cursor={"at": n}, counts=counts))  # type: ignore[arg-type]
+    if chance.random() < 0.8:
+        over = {"status": chance.choice(["success", "failed"]), "finished_at": moment, "seconds": 1.0}
+        story.runner.push(ScrapeFinished(**run, **over, counts=counts, cursor_after={"at": n}))  # type: ignore[arg-type]
 
 
 def _nonsense(story: Story, chance: random.Random, n: int) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -31,13 +33,15 @@ from app.faust_app import make_faust_app
 from app.learning.snapshots import SnapshotKeeper
 from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
+from app.past import past_ports
 from app.runner import make_tables
 from app.settings import Broker as BrokerSettings
 from app.settings import Mongo, Settings, Storage, Topics
 from app.storage.documents import PROJECTIONS
 from app.storage.memory import MemoryStore
 from app.storage.mongo import MongoStore
-from app.topology import Kind, Ports, film_topology
+from app.topology import Kind, film_topology
+from schemas.events import RatingObserved
 from schemas.faces import FaceRecognised
 from schemas.ids import item_id
 from schemas.pictures import ImageExamined, ImageFetched, ImageFound, ImageRejected
@@ -159,6 +163,12 @@ class Made:
             store.close()
 
 
+async def _documents_of(story: Story) -> dict[str, list[dict[str, Any]]]:
+    """The documents of a life in memory, as a database gives them: lists for tuples."""
+    found = {name: _sorted(await story.store.documents[name].find({})) for name in PROJECTIONS}
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
 def _sorted(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(documents, key=lambda document: str(document["_id"]))
 
@@ -210,9 +220,48 @@ async def test_everything_comes_out_as_it_was_when_it_lived(tmp_path: Path, mong
         taught = {name: lessons for name, lessons in story.runner.models.items() if lessons.applied >= 0}
         models = {name: (lessons.learner.to_bytes(), lessons.applied) for name, lessons in taught.items()}
         assert await made.models() == models
-        documents = {name: await story.store.documents[name].find({}) for name in PROJECTIONS}
-        assert await made.documents() == {name: _sorted(found) for name, found in documents.items()}
+        documents = await _documents_of(story)
+        assert await made.documents() == documents
+        assert documents["runs"], "no run was there to be made again"
+        assert documents["mentions"], "no mention waited"
         await _changelogs_agree(made)
+
+
+async def test_what_was_given_up_stays_so_though_it_would_pass_by_now(tmp_path: Path, mongo: str) -> None:
+    story = await lived(3, 60)
+    rating = RatingObserved(film_id="tt0000001", source="ml", source_record_id="padded", value=4.0, best=5.0)
+    padded = msgspec.json.encode(rating) + b" " * 1_100_000
+    story.log.append("ratings", b"tt0000001", padded, [])
+    await story.runner.settle()
+    assert json.loads(story.log.records("dead-letters")[-1].value or b"")["error"].startswith("Rejected: too large")
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        made.environment = {**made.environment, "MARQUEE_DELIVERY__MAX_VALUE": "10000000"}
+        await made.again()
+        # A replay of the letter is new to everybody, and makes what it has to make.
+        assert made.tables() == rows_of(story)
+        assert await made.documents() == await _documents_of(story)
+
+
+async def test_whatever_stands_on_marquees_own_topics_does_not_keep_it_from_starting(
+    tmp_path: Path, mongo: str
+) -> None:
+    story = await lived(4, 120)
+    nested = b'{"a":' * 3000 + b"1" + b"}" * 3000
+    for topic in lasting():
+        for value in (b"{nope", b"\xff\xfe", nested, b"[]", b'"x"', None):
+            story.log.append(topic, b"Q1", value, [])
+    await story.runner.settle()
+    leave_archive(story, archive_dir(tmp_path / "d"))
+    eraser = Eraser(archive_dir(tmp_path / "d"))
+    eraser.catch_up()
+    async with empty_broker(tmp_path / "b") as broker:
+        made = Made(tmp_path / "d", broker, mongo)
+        await made.again()
+        assert made.tables() == rows_of(story)
+        names = derived(story)
+        assert await made.topics({t: story.log.counts[t] for t in names}) == topics_of(story, names)
 
 
 async def _changelogs_agree(made: Made) -> None:
@@ -353,8 +402,7 @@ class Resumed:
     ) -> None:
         self.pictures = Counting(story.pictures)
         store = MemoryStore()
-        ports = Ports(store.projections, story, people=store.pictures, pictures=self.pictures, files=self.pictures)
-        topology = film_topology(ports)
+        topology = film_topology(replace(past_ports(store), models=story, pictures=self.pictures, files=self.pictures))
         self.runner = MemoryRunner(topology, (), log)
         for name, table in self.runner.tables.items():
             table.stored = {partition: dict(rows) for partition, rows in tables[name].items()}
@@ -438,8 +486,7 @@ async def test_killed_in_the_middle_and_begun_again_it_comes_out_the_same(
         made = Made(tmp_path / "d", broker, mongo)
         await made.again()
         assert made.tables() == rows_of(story)
-        documents = {name: await story.store.documents[name].find({}) for name in PROJECTIONS}
-        assert await made.documents() == {name: _sorted(found) for name, found in documents.items()}
+        assert await made.documents() == await _documents_of(story)
 
 
 async def test_a_broker_that_is_not_empty_is_refused_with_the_reason(tmp_path: Path, mongo: str) -> None:

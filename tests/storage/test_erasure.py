@@ -8,8 +8,9 @@ import pytest
 
 from app.delivery.table import PartitionRows, Section
 from app.storage.erasure import PEOPLE_TABLES, OwnTrace
-from app.topology import CELEBRITIES, CLAIMS, FACES
-from schemas.entities import Celebrity, Claim, ForgottenPerson, JudgedItem, PersonFaces
+from app.topology import CELEBRITIES, CLAIMS, FACES, SCRAPES
+from schemas.entities import Celebrity, Claim, ForgottenPerson, JudgedItem, PersonFaces, ScrapeState, WaitingRun
+from schemas.scrapes import Target
 
 PERSON = "Q1"
 
@@ -22,6 +23,14 @@ class Table:
 
     def rows(self, partition: int) -> PartitionRows:
         return PartitionRows(self.database)
+
+    def mark(self, topic: str, offset: int) -> None:
+        """As a table looks once a stage has written to it."""
+        rows = self.rows(0)
+        rows.set_mark(topic, offset)
+        rows.leave_open(topic, [offset - 1])
+        self.database.update({k: v for k, v in rows.batch.items() if v is not None})
+        self.database[b"__faust\0offset__"] = b"7"
 
     def put(self, prefix: str, key: str, row: Any) -> None:
         rows = self.rows(0)
@@ -59,6 +68,17 @@ def test_every_row_that_names_the_person_counts_and_those_of_others_do_not(table
         "table: faces": 2,
         "table: scrapes": 0,
     }
+
+
+def test_a_run_that_waits_for_the_person_counts_and_what_the_table_knows_of_itself_does_not(
+    tables: dict[str, Table],
+) -> None:
+    for spec in PEOPLE_TABLES:
+        tables[spec.name].mark("scrape-runs", 19)
+    assert set(trace(tables).rows(PERSON).values()) == {0}
+    run = WaitingRun(run_id="r", trigger="registration", attempt=1, targets=(Target(id=PERSON, kind="person"),))
+    tables[SCRAPES.name].put("", "tmdb", ScrapeState(queue=[run]))
+    assert trace(tables).rows(PERSON)["table: scrapes"] == 1
 
 
 async def test_tables_that_were_not_compacted_since_count_too(tables: dict[str, Table]) -> None:
