@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import Final
 
-from agents.messages import Message
+from agents.messages import Message, check_moment
 from agents.terms import renews, until
 from schemas.base import BEST_SCORE, Record, Rejected
 from schemas.commands import SubmitFilm
@@ -30,12 +30,11 @@ async def clean_rating(
     same event again while a true duplicate (same source, record id and content, other offset) makes none, unless it
     lets the record be stored for longer. What its source keeps from training is passed on, but not counted among the
     film's ratings, and leaves the film's facts to the next one that is.
-    Raises Rejected for a malformed film id or a value outside its scale.
+    Raises Rejected for a malformed film id or moment, or a value outside its scale.
     """
     rating = message.data
     score = score_of(rating.value, rating.best, rating.worst)
-    if not is_film_id(rating.film_id):
-        raise Rejected(f"film_id: {rating.film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    check_film_and_moment(rating.film_id, rating.observed_at)
     tally = tallies.get(rating.film_id) or FilmTally()
     # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
     group = "approval" if rating.kind == "approval" else "rating"
@@ -72,6 +71,13 @@ async def clean_rating(
         terms=rating.terms,
         joins=row.joins,
     )
+
+
+def check_film_and_moment(film_id: str, observed_at: str | None) -> None:
+    """Raises Rejected for an id or a moment that is none."""
+    if not is_film_id(film_id):
+        raise Rejected(f"film_id: {film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    check_moment("observed_at", observed_at)
 
 
 def score_of(value: float, best: float | None, worst: float | None) -> float:

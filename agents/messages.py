@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from schemas.base import Record
+from schemas.base import Record, Rejected
 from schemas.envelope import Envelope
 
 R = TypeVar("R", bound=Record, covariant=True)
@@ -35,3 +35,18 @@ def rfc3339(milliseconds: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC; kept, because the events of a batch share theirs."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def check_moment(name: str, text: str | None) -> None:
+    """Raises Rejected for a text that is no date, or date and time, of ISO 8601 (RFC 3339 is a part of that)."""
+    if text is not None and not _is_moment(text):
+        raise Rejected(f"{name}: {text[:50]!r} is no moment such as 2026-01-31T12:00:00Z")
+
+
+@lru_cache(maxsize=4096)
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

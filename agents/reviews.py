@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Final
 
-from agents.clean import score_of
+from agents.clean import check_film_and_moment, score_of
 from agents.messages import Message
 from agents.terms import renews, until
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import SeenReview
 from schemas.events import ReviewCleaned, ReviewObserved
-from schemas.ids import FILM_ID_FORMS, is_film_id
 from schemas.terms import may_train
 
 POSITIVE_FROM: Final = 6.0
@@ -27,12 +26,11 @@ async def clean_review(
     """ReviewCleaned for what is new or changed, nothing for a repeat; SubmitFilm so that the film is known.
 
     A repeat that lets the review be stored for longer, or lets models learn what they could not, is told; a text that
-    they were given before comes without a label then. Raises Rejected for a malformed film id, an empty text or a
-    rating outside its scale.
+    they were given before comes without a label then. Raises Rejected for a malformed film id or moment, an empty text
+    or a rating outside its scale.
     """
     review = message.data
-    if not is_film_id(review.film_id):
-        raise Rejected(f"film_id: {review.film_id!r} is none of the known forms: {FILM_ID_FORMS}")
+    check_film_and_moment(review.film_id, review.observed_at)
     text = " ".join(review.text.split())
     if not text:
         raise Rejected("text: is empty")

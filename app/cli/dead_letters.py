@@ -110,10 +110,14 @@ def can_go_back(record: DeadLettered) -> None:
 async def replay(
     settings: Settings, picked: Sequence[Letter], value: bytes | None = None, dropped: Sequence[str] = ()
 ) -> None:
-    """Send each record back to its partition, and resolve it once it is there. Raises CliError."""
+    """Send each record back to its partition, and resolve its letters once it is there. Raises CliError.
+
+    Several stages may have given up one record: it is sent once, and all of them have it again.
+    """
+    open_letters = [letter for letter in await letters(settings) if not letter.resolved]
+    records = {_origin(letter): letter.record for letter in picked}
     async with _producer(settings) as producer:
-        for letter in picked:
-            record = letter.record
+        for origin, record in records.items():
             key = None if record.key_base64 is None else base64.b64decode(record.key_base64)
             content = value if value is not None else await original(settings, record)
             await producer.send_and_wait(
@@ -123,8 +127,15 @@ async def replay(
                 partition=record.origin_partition,
                 headers=headers_of(record, dropped),
             )
-            await producer.send_and_wait(TOPIC, None, letter.id.encode(), partition=0)
-            letter.resolved = True
+            for letter in (*picked, *open_letters):
+                if _origin(letter) == origin and not letter.resolved:
+                    await producer.send_and_wait(TOPIC, None, letter.id.encode(), partition=0)
+                    letter.resolved = True
+
+
+def _origin(letter: Letter) -> tuple[str, int, int]:
+    record = letter.record
+    return record.origin_topic, record.origin_partition, record.origin_offset
 
 
 async def resolve(settings: Settings, picked: Sequence[Letter]) -> None:

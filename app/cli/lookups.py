@@ -39,7 +39,8 @@ def _films(call: Call, search: str | None, sort: str | None, limit: int) -> None
     if call.as_json:
         print_json(found)
         return
-    _table(found, "no film is known yet: push one with `marquee push film --title ...`")
+    none = f"no film's title has {search!r} in it" if search else "no film is known yet"
+    _table(found, none if search else f"{none}: push one with `marquee push film --title ...`")
 
 
 def _models(call: Call) -> None:

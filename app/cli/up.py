@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ def _up(call: Call, embedded: bool, web_port: int | None, workers: int) -> None:
     marquee.json there, for as long as it runs; logs in its folder logs.
     """
     from app.observe.logs import configure_logging
+    from app.web.guard import TOKEN_VARIABLE, check_exposure
 
     if embedded and workers > 1:
         raise click.UsageError(
@@ -40,6 +42,8 @@ def _up(call: Call, embedded: bool, web_port: int | None, workers: int) -> None:
             click.get_current_context(),
         )
     settings = call.own_settings()
+    # Each worker would find out by itself, after everything else is started.
+    check_exposure(settings.web.host, os.environ.get(TOKEN_VARIABLE, ""))
     configure_logging(settings.worker.log)
     run(_run(call, settings, embedded, web_port, workers))
 

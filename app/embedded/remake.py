@@ -268,8 +268,14 @@ def main() -> None:
     parser.add_argument("documents", type=Documents)
     parser.add_argument("report", type=Path)
     given = parser.parse_args()
-    settings = load()
-    report = remake_all(settings, given.documents, _Told(given.report))
+    try:
+        report = remake_all(load(), given.documents, _Told(given.report))
+    except Exception as error:
+        log.exception("everything could not be made again")
+        # The last words are what whoever waits repeats; what is torn down after them would have others.
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
+        os._exit(1)
     write_atomically(given.report, msgspec.json.encode(report))
 
 

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+TOKEN_VARIABLE: Final = "MARQUEE_API_TOKEN"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 ENDLESS: Final = frozenset({"/events"})
 HEADERS: Final = {

@@ -26,7 +26,7 @@ from app.web.bus import Bus
 from app.web.champion import Champions
 from app.web.engine import Engine
 from app.web.erasure import StoredTrace, Trace
-from app.web.guard import check_exposure, is_loopback
+from app.web.guard import TOKEN_VARIABLE, check_exposure, is_loopback
 from app.web.identify import FACE_DESK, FaceDesk
 from app.web.parts import WorkerParts
 from app.web.probes import KafkaPing, Ping, Probes, mlflow_ping
@@ -42,7 +42,6 @@ from schemas.events import Facts, FactsObserved
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
-TOKEN_VARIABLE: Final = "MARQUEE_API_TOKEN"
 
 
 class WebService(Service):  # type: ignore[misc]

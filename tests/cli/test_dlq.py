@@ -60,6 +60,16 @@ def test_a_record_keeps_the_id_that_it_had(connected: Marquee, broker: Broker) -
     assert [dict(raw.headers)["ce_id"] for raw in on_topic(broker, "ratings")][-1] == b"own-id"
 
 
+def test_a_record_that_several_stages_gave_up_is_sent_once(connected: Marquee, broker: Broker) -> None:
+    letters = [put_dead_letter(broker, VALUE, offset=43, stage=stage) for stage in ("clean", "latest", "intake")]
+    other = put_dead_letter(broker, VALUE, offset=44)
+    before = len(on_topic(broker, "ratings"))
+    connected("dlq", "replay", letters[0], letters[1])
+    assert len(on_topic(broker, "ratings")) == before + 1
+    # The third stage has it again as well.
+    assert [row["id"] for row in connected.json("dlq", "list")] == [other]
+
+
 def test_replaying_twice_sends_once(connected: Marquee, broker: Broker) -> None:
     letter = put_dead_letter(broker, VALUE, offset=42)
     assert connected.json("dlq", "replay", letter)["replayed"] == [letter]

@@ -16,6 +16,7 @@ FILM = {"film_id": "tt1375666", "title": "Inception [bold]", "year": 2010, "pred
 ANSWERS: dict[str, tuple[int, Any]] = {
     "/films?limit=20": (200, {"items": [FILM, {**FILM, "film_id": "Q1", "title": None}], "next": None}),
     "/films?search=incep&sort=-year&limit=5": (200, {"items": [FILM], "next": "x"}),
+    "/films?search=zzz&limit=20": (200, {"items": [], "next": None}),
     "/films/tt1375666": (200, {"film": FILM, "sources": [{"source": "ml", "n": 3, "mean": 8.0}], "prediction": None}),
     "/films/tmdb%3Amovie%2F1": (200, {"film": {"film_id": "tmdb:movie/1"}}),
     "/films/tt0000001": (404, {"title": "Not found", "detail": "No film tt0000001 is known here."}),
@@ -61,6 +62,10 @@ def test_films_are_listed_as_the_worker_lists_them(worker: Marquee) -> None:
     assert text[0].split() == ["film", "id", "title", "year", "predicted"]
     assert "Inception [bold]  2010  8.123" in text[1]
     assert text[2].startswith("Q1         -")
+
+
+def test_a_search_that_finds_nothing_does_not_say_that_nothing_is_known(worker: Marquee) -> None:
+    assert "'zzz'" in worker("films", "--search", "zzz").output
 
 
 def test_films_are_searched_sorted_and_limited_by_the_worker(worker: Marquee) -> None:

@@ -70,6 +70,15 @@ async def test_a_malformed_film_id_becomes_a_dead_letter_with_a_reason(story: St
     assert values(story, "rating-predictions") == []
 
 
+async def test_a_moment_that_is_none_becomes_a_dead_letter_with_a_reason(story: Story) -> None:
+    for n, moment in enumerate(("garbage", "2026-13-45", "")):
+        await story.rate(INCEPTION, str(n), 4.0, observed_at=moment)
+    assert [letter["error"][:22] for letter in values(story, "dead-letters")] == ["Rejected: observed_at:"] * 3
+    for n, moment in enumerate(("2026-01-31", "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123+01:00", None), 3):
+        await story.rate(INCEPTION, str(n), 4.0, observed_at=moment)
+    assert len(values(story, "rating-predictions")) == 4
+
+
 async def test_a_rating_in_the_wrong_partition_is_sent_to_the_right_one_and_keeps_its_identity(story: Story) -> None:
     value = json.dumps({"film_id": INCEPTION, "source": "x", "source_record_id": "1", "value": 7}).encode()
     home = story.log.append("ratings", INCEPTION.encode(), value, [])
