@@ -43,6 +43,15 @@ def test_the_schema_check_finds_a_misspelt_key() -> None:
     assert not _compose_schema().is_valid(broken)
 
 
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_reads_the_configuration_that_is_mounted(name: str) -> None:
+    (target,) = [v.split(":")[1] for v in SERVICES[name]["volumes"] if "/config:" in v]
+    assert SERVICES[name]["working_dir"] == target
+    assert "MARQUEE_CONFIG" not in SERVICES[name]["environment"]
+    # Without the files it starts all the same.
+    assert SERVICES[name]["env_file"] == [{"path": "app/deploy/config/credentials.env", "required": False}]
+
+
 def _has_compose() -> bool:
     docker = shutil.which("docker")
     asked = [docker or "docker", "compose", "version"]
