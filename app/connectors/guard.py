@@ -34,9 +34,14 @@ def is_public(address: str) -> bool:
 
 
 def authority(url: str) -> str:
-    """host:port of an address, in small letters."""
+    """host:port of an address, in small letters. Raises ValueError for an address that cannot be read."""
     parts = urlsplit(url)
-    return f"{(parts.hostname or '').lower()}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+    return f"{bracketed((parts.hostname or '').lower())}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address, where a port may follow: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def allowed(url: str, allow: Iterable[str]) -> bool:

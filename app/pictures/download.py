@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,7 +17,7 @@ import aiohttp
 
 from agents.errors import Unavailable
 from app.connectors.fetch import MAX_REDIRECTS, REDIRECTS, USER_AGENT, retry_after
-from app.connectors.guard import PrivateAddressError, allowed, authority, guarded_connector
+from app.connectors.guard import PrivateAddressError, allowed, authority, bracketed, guarded_connector
 from app.pictures.robots import MOST_BYTES, Robots, refused_by_tag
 from app.settings import Fetch
 
@@ -25,6 +26,7 @@ TRIES: Final = 3
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 20.0
 KEPT_HOSTS: Final = 10_000
+_SECRETS: Final = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
 
 class Downloaded(NamedTuple):
@@ -93,7 +95,10 @@ class Downloader:
 
         Raises RefusedError and FailedError, and Unavailable where the disk does not take it.
         """
-        host = authority(url)
+        try:
+            host = authority(url)
+        except ValueError as error:
+            raise _at(url, _explained(error)) from error
         async with self._host(host), self._all:
             for attempt in range(1, TRIES + 1):
                 try:
@@ -117,10 +122,8 @@ class Downloader:
                 return await self._save(url, response)
         except TimeoutError as error:
             raise FailedError(f"{shown(url)}: not there within {self._fetch.seconds:g} s", 0.0) from error
-        except aiohttp.InvalidURL as error:
-            raise RefusedError(f"{shown(url)}: not an address that can be fetched") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _explained(url, error) from error
+            raise _at(url, _explained(error)) from error
 
     @asynccontextmanager
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -138,9 +141,15 @@ class Downloader:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RefusedError(f"{shown(url)}: only http and https addresses can be fetched")
-        allowed_by_site = await self._robots.allows(url)
+        unreadable = "the site's robots.txt cannot be read now"
+        try:
+            allowed_by_site = await self._robots.allows(url)
+        except RefusedError as error:
+            raise _at(url, error) from error
+        except FailedError as error:
+            raise FailedError(f"{shown(url)}: {unreadable}: {error}", 0.0) from error
         if allowed_by_site is None:
-            raise FailedError(f"{shown(url)}: the site's robots.txt cannot be read now", 0.0)
+            raise FailedError(f"{shown(url)}: {unreadable}", 0.0)
         if not allowed_by_site:
             raise RefusedError(f"{shown(url)}: the site's robots.txt does not allow it")
 
@@ -150,7 +159,10 @@ class Downloader:
         return session
 
     async def _small_file(self, url: str) -> tuple[int, bytes]:
-        """A robots.txt, after redirects. Raises OSError where no answer came, RefusedError where none may be asked."""
+        """A robots.txt, after redirects. Raises FailedError where no answer came, RefusedError where none may be asked.
+
+        Their texts name no address: many pictures may wait for one robots.txt.
+        """
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._session(url).get(url, allow_redirects=False) as response:
@@ -163,9 +175,8 @@ class Downloader:
                                 break
                         return response.status, bytes(found)
                     url = urljoin(url, response.headers["Location"])
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = _explained(url, error)
-            raise reason if isinstance(reason, RefusedError) else OSError(str(error)) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _explained(error) from error
         return 404, b""
 
     def _judge(self, url: str, response: aiohttp.ClientResponse) -> None:
@@ -216,19 +227,25 @@ def shown(url: str) -> str:
     """An address as it may stand in a reason: without user, query and fragment, where secrets travel."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host = bracketed(parts.hostname or "")
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return url[:200]
+        return _SECRETS.sub("", url)[:200]
     return f"{parts.scheme}://{host}{port}{parts.path}"[:300]
 
 
-def _explained(url: str, error: Exception) -> Exception:
+def _at(url: str, error: RefusedError | FailedError) -> RefusedError | FailedError:
+    """The same, of an address."""
+    reason = f"{shown(url)}: {error}"
+    return FailedError(reason, error.after) if isinstance(error, FailedError) else RefusedError(reason)
+
+
+def _explained(error: Exception) -> RefusedError | FailedError:
     cause = getattr(error, "os_error", None) or error.__cause__ or error
     if isinstance(cause, PrivateAddressError):
-        return RefusedError(f"{shown(url)}: {cause}")
+        return RefusedError(str(cause))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return FailedError(f"{shown(url)}: the host's name is not known")
+        return FailedError("the host's name is not known")
     if isinstance(error, ValueError):
-        return RefusedError(f"{shown(url)}: not an address that can be fetched")
-    return FailedError(f"{shown(url)}: {str(error)[:200] or type(error).__name__}", 0.0)
+        return RefusedError("not an address that can be fetched")
+    return FailedError(str(error)[:200] or type(error).__name__, 0.0)

@@ -31,6 +31,14 @@ class BadWeb:
         self.failures = 0
         self.busy = self.busiest = 0
 
+    def application(self) -> web.Application:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await (self.robots_txt(request) if request.path == "/robots.txt" else self.answer(request))
+
+        application = web.Application()
+        application.router.add_get("/{path:.*}", answer)
+        return application
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
         name = request.path.rpartition("/")[2]
@@ -104,13 +112,7 @@ class BadWeb:
 @pytest.fixture
 async def bad_web() -> AsyncIterator[tuple[BadWeb, TestServer]]:
     site = BadWeb()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return await (site.robots_txt(request) if request.path == "/robots.txt" else site.answer(request))
-
-    application = web.Application()
-    application.router.add_get("/{path:.*}", answer)
-    server = TestServer(application)
+    server = TestServer(site.application())
     await server.start_server()
     yield site, server
     await server.close()
@@ -128,7 +130,7 @@ async def downloading(folder: Path, server: TestServer | None = None, **keys: ob
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    fetch = Fetch(allow=allow, **({"seconds": 5.0, "max_bytes": 50_000} | keys))
+    fetch = Fetch(**({"allow": allow, "seconds": 5.0, "max_bytes": 50_000} | keys))
     async with Downloader(fetch, partial(temporary, folder), sleep=sleep, jitter=lambda: 0.0) as downloader:
         downloader.pauses = pauses
         yield downloader
@@ -202,9 +204,44 @@ async def test_the_reason_names_the_private_address(bad_web, tmp_path):
     site, server = bad_web
     async with downloading(tmp_path) as downloader:
         for _ in range(2):
-            with pytest.raises(RefusedError, match=r"127\.0\.0\.1 is a private address; if that is meant, add"):
+            with pytest.raises(RefusedError, match=r"/good: 127\.0\.0\.1 is a private address; if that is meant, add"):
                 await downloader.download(str(server.make_url("/good")))
     assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:99999/x.jpg", "http://[::1/x.jpg", "http://127.0.0.1:-1/", "http://127.0.0.1:abc/"],
+)
+async def test_an_address_that_cannot_be_read_is_refused(tmp_path, address):
+    async with downloading(tmp_path) as downloader:
+        with pytest.raises(RefusedError) as refused:
+            await downloader.download(address)
+        assert str(refused.value) == f"{address}: not an address that can be fetched"
+
+
+async def test_an_entry_of_ipv6_lets_its_host_through(tmp_path):
+    server = TestServer(BadWeb().application(), host="::1")
+    try:
+        await server.start_server()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    place = f"[::1]:{server.port}"
+    async with downloading(tmp_path, allow=(place,)) as downloader:
+        await downloader.download(f"http://{place}/good.jpg")
+        with pytest.raises(FailedError) as failed:
+            await downloader.download(f"http://{place}/nothing-there")
+        assert str(failed.value) == f"http://{place}/nothing-there: the server answered 404"
+    async with downloading(tmp_path) as downloader:
+        with pytest.raises(RefusedError, match=r"^http://\[::1\]:\d+/good\.jpg: ::1 is a private address"):
+            await downloader.download(f"http://{place}/good.jpg")
+    await server.close()
+
+
+async def test_where_the_name_of_a_host_is_not_known_the_reason_says_so(tmp_path):
+    async with downloading(tmp_path) as downloader:
+        with pytest.raises(FailedError, match=r"^http://nobody\.invalid/x\.jpg: .*the host's name is not known$"):
+            await downloader.download("http://nobody.invalid/x.jpg")
 
 
 @pytest.mark.parametrize(
@@ -272,3 +309,4 @@ def test_a_tag_for_another_robot_is_not_for_marquee():
 
 def test_reasons_do_not_tell_secrets_of_an_address():
     assert shown("https://user:pass@host.example:8443/a.jpg?token=secret#x") == "https://host.example:8443/a.jpg"
+    assert shown("https://user:pass@host.example:x/a@b.jpg?token=secret#x") == "https://host.example:x/a@b.jpg"
