@@ -8,7 +8,6 @@ from typing import Final
 from aiohttp import web
 
 from app.web import guard
-from app.web.bodies import MAX_BODY
 from app.web.openapi import DOCUMENT, document, pattern
 from app.web.routes import ROUTES
 from app.web.site import SITE, Site
@@ -22,7 +21,6 @@ def make_application(
 ) -> web.Application:
     """The aiohttp application of one worker. `own_hosts` are names that a loopback server may be asked by."""
     application = web.Application(
-        client_max_size=MAX_BODY,
         middlewares=[
             guard.problems,
             guard.same_site(loopback, own_hosts),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
 from app.web.problems import Problem
+from app.web.unpacking import read_body
 from schemas.ids import FILM_ID_FORMS, PERSON_ID_FORMS, is_celebrity_id, is_film_id
 
 T = TypeVar("T")
 
 MAX_BODY: Final = 1_000_000
+TOO_LARGE: Final = "The body is too large: 1 MB is allowed."
 MAX_QUERY_TEXT: Final = 200
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -24,10 +27,7 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
         raise Problem(415, "Send JSON, with the header `Content-Type: application/json`.")
     if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise Problem(415, "Send JSON in UTF-8.")
-    try:
-        raw = await request.read()
-    except (ValueError, web.RequestPayloadError) as error:
-        raise Problem(400, "The body does not fit its own headers: check Content-Encoding and its length.") from error
+    raw = await read_body(request, MAX_BODY, TOO_LARGE)
     if not raw.strip():
         raise Problem(400, "The body is empty: send a JSON object.")
     try:
@@ -44,10 +44,11 @@ async def read_fields(request: web.Request, kind: type[T]) -> T:
     """The body as `kind`, sent by a program as JSON or by a page as a form. Raises Problem (400, 413, 415 or 422)."""
     if request.content_type != FORM:
         return await read_json(request, kind)
+    raw, charset = await read_body(request, MAX_BODY, TOO_LARGE), request.charset or "utf-8"
     try:
         # What a form leaves empty is as if it were not there.
-        given = {name: value for name, value in (await request.post()).items() if value}
-    except (ValueError, LookupError, web.RequestPayloadError) as error:
+        given = dict(parse_qsl(raw.rstrip().decode(charset), encoding=charset))
+    except (ValueError, LookupError) as error:
         raise Problem(400, "The form cannot be read: send it in UTF-8 and as long as it says.") from error
     try:
         return msgspec.convert(given, kind)

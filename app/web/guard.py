@@ -86,8 +86,6 @@ def _told(error: web.HTTPException) -> Problem:
         return Problem(405, f"Use {allowed} here.", headers={"Allow": allowed})
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, "There is nothing at this address; /openapi.json lists all there is.")
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Problem(413, "The body is too large: 1 MB is allowed.")
     return Problem(error.status, error.reason)
 
 

@@ -14,6 +14,7 @@ from agents.errors import Unavailable
 from app.pictures.decode import Limits, Reason
 from app.pictures.jobs import Looked, look
 from app.web.problems import Problem, json_response, unavailable
+from app.web.unpacking import read_body
 from models.face_learner import FaceLearner
 from models.face_recogniser import Candidate
 from schemas.pictures import Face
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 10.0
 """How long a worker that does not own the face model goes by the snapshot that it has read."""
-_CHUNK: Final = 1 << 16
 
 
 class IdentifiedFace(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,24 +150,10 @@ async def identify(request: web.Request) -> web.Response:
 
 
 async def _body(request: web.Request, most: int) -> bytes:
-    """The body, of which no more is ever held than is allowed. Raises Problem (400, 413, 415)."""
+    """The picture that was sent. Raises Problem (400, 413, 415)."""
     if request.content_type.startswith("multipart/"):
         raise Problem(415, "Send the picture's bytes as the body itself, not as a form.")
-    # Said before the bytes have travelled, where the client says how many there are.
-    if (request.content_length or 0) > most:
-        raise _too_large(most)
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > most:
-                raise _too_large(most)
-    except (ValueError, web.RequestPayloadError) as error:
-        raise Problem(400, "The body does not fit its own headers: check Content-Encoding and its length.") from error
+    body = await read_body(request, most, f"The picture is too large: at most {most} bytes are taken.")
     if not body:
         raise Problem(400, "The body is empty: send the bytes of a picture.")
-    return bytes(body)
-
-
-def _too_large(most: int) -> Problem:
-    return Problem(413, f"The picture is too large: at most {most} bytes are taken.")
+    return body

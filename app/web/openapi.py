@@ -23,7 +23,7 @@ PROBLEMS: Final = {
     408: "The body took too long.",
     409: "Not as things stand; `detail` says what there is to do instead.",
     413: "The body is too large (JSON: 1 MB).",
-    415: "The body is of another kind than is read here; JSON has to be in UTF-8.",
+    415: "The body is of another kind or encoding than is read here; JSON has to be in UTF-8.",
     422: "Readable, but not what is asked for; `detail` says why.",
     500: "A mistake of this worker.",
     503: "Not now: `Retry-After` says when to ask again.",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiokafka.errors import KafkaError
 from mode import Service
 from yarl import URL
@@ -94,7 +95,15 @@ class WebService(Service):  # type: ignore[misc]
         application = make_application(self.site, self._token, is_loopback(host), frozenset(own))
         if self.faces is not None:
             application[FACE_DESK] = self.faces
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=3.0)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=3.0,
+            # The server knows no problem documents: what it cannot unpack it answers and logs in its own way.
+            auto_decompress=False,
+            logger=_protocol_log(),
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
@@ -168,6 +177,22 @@ def _local_facts(lookups: Lookups, film: FilmRow) -> Facts | None:
     except (Elsewhere, Problem):
         return None
     return known.facts if isinstance(known, FilmFacts) else None
+
+
+def _protocol_log() -> logging.Logger:
+    """Where the server writes: a line about bytes that are no HTTP, and not where in its parser it gave up."""
+    found = logging.getLogger(f"{__name__}.protocol")
+    found.addFilter(_terse)
+    return found
+
+
+def _terse(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, (HttpProcessingError, web.RequestPayloadError)):
+        record.msg = f"{record.msg}: %s"
+        record.args = (*(record.args if isinstance(record.args, tuple) else ()), " ".join(str(error).split()))
+        record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+    return True
 
 
 def _reachable(host: str) -> str:
