@@ -79,16 +79,18 @@ class Held(NamedTuple):
     item_id: str
 
 
-def settled(owners: Sequence[Held], others: Sequence[Held], note: str = "") -> list[RuleImage]:
+def settled(
+    owners: Sequence[Held], others: Sequence[Held], kept_note: str = "", lost_note: str = ""
+) -> list[RuleImage]:
     """The rulings that end a conflict: `owners` keep the picture, `others` lose it.
 
     Both sides among the owners is "it shows both"; the owners come first, so that the picture is never nobody's.
     """
-    decided: list[tuple[Held, Decision]] = [
-        *((held, "keep") for held in owners),
-        *((held, "reject") for held in others),
+    decided: list[tuple[Held, Decision, str]] = [
+        *((held, "keep", kept_note) for held in owners),
+        *((held, "reject", lost_note) for held in others),
     ]
-    return [RuleImage(item_id=h.item_id, celebrity_id=h.celebrity_id, decision=d, note=note) for h, d in decided]
+    return [RuleImage(item_id=h.item_id, celebrity_id=h.celebrity_id, decision=d, note=n) for h, d, n in decided]
 
 
 def _fetched(fetched: ImageFetched, claims: Claims) -> Record:
@@ -121,7 +123,8 @@ def _reason(fetched: ImageFetched, copy: Copy, is_own: bool) -> str:
         likeness = "the same bytes as a picture"
     else:
         likeness = f"a copy of picture {copy.image_id[:12]} ({copy.distance} of 256 bits differ)"
-    return f"{likeness} that is claimed " + ("already" if is_own else f"for {copy.celebrity_id}")
+    # `conflict_with` says for whom, and is where forgetting looks for the other person's id.
+    return f"{likeness} that is claimed " + ("already" if is_own else "for somebody else")
 
 
 def _ruled(ruling: RuleImage, claims: Claims) -> Record:
@@ -129,7 +132,7 @@ def _ruled(ruling: RuleImage, claims: Claims) -> Record:
     if item is None or item.fetched.celebrity_id != ruling.celebrity_id:
         raise Rejected(
             f"item_id: no fetched picture {ruling.item_id!r} of {ruling.celebrity_id} is known, so there is nothing to "
-            f"rule on; `marquee celebrity {ruling.celebrity_id} --rejected` lists what can be overruled"
+            f"rule on; `marquee celebrity {ruling.celebrity_id} --rejected` lists what was refused, and why"
         )
     if ruling.decision == "keep":
         item = ClaimedItem(

@@ -15,7 +15,7 @@ from schemas.pictures import Decision, ForgetCelebrity, RuleImage
 BOTH = "both"
 NEITHER = "neither"
 _FETCHED_FROM = 2
-"""An item's `place` from its first claim on; what was never fetched cannot be ruled on."""
+"""An item's `place` from its first claim on; what did not come so far has no hashes, and cannot be ruled on."""
 
 
 class CannotRuleError(Exception):
@@ -23,12 +23,17 @@ class CannotRuleError(Exception):
 
 
 def can_be_ruled_on(item: ItemView) -> bool:
-    """Whether the item's picture was fetched, so that there is something to keep or reject."""
+    """Whether the item's picture was fetched and hashed, so that there is something to keep or reject."""
     return item.place >= _FETCHED_FROM
 
 
 def ruling(item: ItemView, decision: Decision, note: str = "") -> tuple[str, Outgoing]:
     """A word on one item, with the event's id. Raises CannotRuleError."""
+    if not can_be_ruled_on(item) and item.image_id is not None:
+        raise CannotRuleError(
+            f"{item.url} was refused before it was hashed ({item.reason or item.verdict}), and no ruling can change "
+            "that: if there is a better file of the picture, send its address to images-found"
+        )
     if not can_be_ruled_on(item):
         raise CannotRuleError(
             f"nothing has been fetched from {item.url} ({item.reason or item.verdict}), so there is nothing to rule on"
@@ -71,7 +76,8 @@ def settlement(own: ItemView, other: ItemView, belongs_to: str) -> list[tuple[st
         raise CannotRuleError(f"belongs_to: one of {', '.join(people)}, {BOTH}, {NEITHER}")
     owners = people if belongs_to == BOTH else [] if belongs_to == NEITHER else [belongs_to]
     items = {item.item_id: item for item in (own, other)}
-    words = settled(_held(items.values(), owners), _held(items.values(), set(people) - set(owners)), _note(belongs_to))
+    others = set(people) - set(owners)
+    words = settled(_held(items.values(), owners), _held(items.values(), others), *_notes(belongs_to))
     return [(event_id, word, record) for word in words for event_id, record in [_ruling(word, items[word.item_id])]]
 
 
@@ -79,9 +85,13 @@ def _held(items: Iterable[ItemView], people: Collection[str]) -> list[Held]:
     return [Held(item.celebrity_id, item.item_id) for item in items if item.celebrity_id in people]
 
 
-def _note(belongs_to: str) -> str:
-    told = {BOTH: "it shows both people", NEITHER: "it shows neither of the two people"}
-    return told.get(belongs_to, f"it shows {belongs_to}")
+def _notes(belongs_to: str) -> tuple[str, str]:
+    """What is noted where the picture is kept, and where it is lost.
+
+    Nobody is named: a note goes into the other person's items, where no forgetting would look for an id.
+    """
+    both = {BOTH: "it shows both people", NEITHER: "it shows neither of the two people"}.get(belongs_to)
+    return both or "it shows this person", both or "it shows somebody else"
 
 
 async def forgetting(people: PictureQueries, celebrity_id: str) -> tuple[str, Outgoing]:

@@ -170,15 +170,16 @@ def _people(targets: Sequence[PersonTarget], source: str, width: int, rows: Iter
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         found[row.get("key", "")].append(row)
+    # Notes stay when a person is forgotten: runs know them by the id alone.
     for target in targets:
         match found[target.id]:
             case []:
-                yield Note(f"{target.id}: nobody of that id or very name is known there: {target.name}")
+                yield Note(f"{target.id}: nobody of that id or very name is known there")
             case [row]:
                 yield from _read(row, partial(parse_person, target=target, source=source, width=width))
             case several:
                 who = ", ".join(row.get("person", "").rpartition("/")[2] for row in several[:10])
-                yield Note(f"{target.id}: {target.name} may be any of {who}; none is guessed, give an id")
+                yield Note(f"{target.id}: the name may be that of any of {who}; none is guessed, give an id")
 
 
 def _films(

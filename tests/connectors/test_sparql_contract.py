@@ -120,8 +120,9 @@ async def test_a_name_leads_to_one_film_person_or_to_none(tmp_path: Path) -> Non
     broker, report, _ = await _run(tmp_path, Request(NAME, people=people), knowledge.PEOPLE)
     (jane,) = broker.records("celebrity-submissions")
     assert (jane["celebrity_id"], jane["wikidata"]) == ("local:0", "Q902")
-    assert any("may be any of Q900, Q901" in note for note in report.notes)
+    assert any("may be that of any of Q900, Q901" in note for note in report.notes)
     assert sum("nobody of that id" in note for note in report.notes) == 2
+    assert not any(person.name in note for person in people for note in report.notes), "who is forgotten has no name"
 
 
 async def test_a_film_has_its_first_year_its_genres_and_a_budget_in_dollars(tmp_path: Path) -> None:

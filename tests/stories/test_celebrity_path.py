@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+import pytest
+
 from agents.intake import configured_id
+from app.rulings import settlement, sides
 from schemas.commands import PushCelebrity, SubmitCelebrity
 from schemas.ids import item_id
 from schemas.pictures import ForgetCelebrity, ImageFound
@@ -176,6 +180,34 @@ async def test_a_fetch_that_did_not_know_of_the_forgetting_brings_nobody_back(st
     assert story.pictures.asked == [photo(1)]
     assert await story.verdicts(TILDA) == {}
     assert [area for area, _ in story.pictures.erased] == ["original"]
+
+
+@pytest.mark.parametrize("belongs_to", [TILDA, KEANU, "both", "neither"])
+async def test_a_conflict_that_was_settled_leaves_no_id_of_who_is_forgotten_with_the_other(story, belongs_to):
+    both = photo(7, of="somebody")
+    await story.find(KEANU, both)
+    await story.find(TILDA, both)
+    own, other = await sides(story.store.people, await story.store.people.item(TILDA, item_id(TILDA, both)))
+    for _, word, _ in settlement(own, other, belongs_to):
+        await story.rule(word.item_id, word.celebrity_id, word.decision, word.note)
+    before = await story.verdicts(KEANU)
+    await story.forget(TILDA)
+    assert await story.verdicts(KEANU) == before
+    rows = [row for name in ("claims", "faces") for rows in story.runner.tables[name].stored.values() for row in rows]
+    kept = {key for key in rows if TILDA.encode() in key}
+    assert kept <= {f"gone|{TILDA}".encode(), f"person|{TILDA}".encode()}
+    values = [
+        row
+        for name in ("claims", "faces")
+        for rows in story.runner.tables[name].stored.values()
+        for row in rows.values()
+    ]
+    assert not any(TILDA.encode() in value for value in values)
+    shown = msgspec.json.encode((await story.store.people.images(KEANU, None, 9, None)).items)
+    assert TILDA.encode() not in shown
+    for topic in ("images-fetched", "images-examined", "images-rejected", "images-discarded"):
+        said = [json.loads(raw.value) for raw in story.log.records(topic)]
+        assert not any(TILDA in str(each) for each in said if each.get("celebrity_id") == KEANU)
 
 
 async def test_a_conflict_is_over_when_one_of_the_two_is_forgotten(story):

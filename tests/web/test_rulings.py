@@ -67,6 +67,17 @@ async def test_what_was_never_fetched_cannot_be_ruled_on(stocked: Running, numbe
     assert stocked.worker.producer.sent == []
 
 
+@pytest.mark.parametrize("decision", ["keep", "reject"])
+@pytest.mark.parametrize("name", [item(10), sha(10)])
+async def test_what_was_refused_before_it_was_hashed_says_so(stocked: Running, name: str, decision: str) -> None:
+    flat = rejected(10, verdict="rejected", image_id=sha(10), reason="one flat colour")
+    await stocked.worker.store.pictures.put_rejected([flat])
+    problem = await post(stocked, f"{TILDA}/images/{name}/ruling", {"decision": decision}, 409)
+    assert "refused before it was hashed (one flat colour)" in problem["detail"]
+    assert "nothing has been fetched" not in problem["detail"]
+    assert stocked.worker.producer.sent == []
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -120,6 +131,21 @@ async def test_a_conflict_is_resolved_from_either_side_by_words_on_both(
     assert sorted(said) == sorted(words)
     assert [decision for _, _, decision in said] == sorted(decision for _, _, decision in said), "owners come first"
     assert [(each["item_id"], each["celebrity_id"], each["decision"]) for each in answer["items"]] == said
+
+
+@pytest.mark.parametrize(
+    ("belongs_to", "notes"),
+    [
+        (TILDA, {TILDA: "it shows this person", KEANU: "it shows somebody else"}),
+        (KEANU, {TILDA: "it shows somebody else", KEANU: "it shows this person"}),
+        ("both", dict.fromkeys((TILDA, KEANU), "it shows both people")),
+        ("neither", dict.fromkeys((TILDA, KEANU), "it shows neither of the two people")),
+    ],
+)
+async def test_the_notes_of_a_resolution_name_nobody(stocked: Running, belongs_to: str, notes: dict[str, str]) -> None:
+    await post(stocked, f"{TILDA}/images/{item(4)}/resolve", {"belongs_to": belongs_to})
+    sent = [read(each) for each in stocked.worker.producer.sent]
+    assert {each.celebrity_id: each.note for each in sent if isinstance(each, RuleImage)} == notes
 
 
 async def test_whose_a_picture_is_must_be_one_of_the_two(stocked: Running) -> None:
