@@ -85,9 +85,11 @@ def _rich_table(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    # Room is short: columns that say nothing are left out, and an id that is broken in two cannot be copied.
+    told = [n for n in range(len(columns)) if n == 0 or any(row[n] != "-" for row in texts)]
+    for n in told:
+        table.add_column(columns[n], overflow="fold", min_width=None if n else max(len(row[0]) for row in texts))
     for row in texts:
-        table.add_row(*row)
+        table.add_row(*(row[n] for n in told))
     # Titles of films are text, not markup.
     Console(markup=False, highlight=False).print(table)
