@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 
-Title = Annotated[str, Meta(min_length=1, max_length=500)]
+Title = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
 
 

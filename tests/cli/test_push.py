@@ -159,6 +159,11 @@ def test_a_single_object_is_a_file_of_one(tmp_path: Path) -> None:
     assert found(tmp_path / "f.json", '{"title": "Heat"}\n') == [(1, "Heat")]
 
 
+def test_a_title_of_blanks_is_none(marquee: Marquee) -> None:
+    told = marquee("push", "film", "--title", "   ", "--imdb", "tt0113277", code=2).stderr
+    assert "$.title" in told
+
+
 @pytest.mark.parametrize("rest", ["", '{"title": "Ran"', "{oops}, {}]", '{"title": "Ran"} {"title": "X"}]'])
 def test_what_is_no_json_ends_the_reading_with_the_line_that_broke(tmp_path: Path, rest: str) -> None:
     rows = found(tmp_path / "f.json", f'[{{"title": "Heat"}},\n{rest}')
