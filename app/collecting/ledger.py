@@ -37,9 +37,9 @@ class EventStore(CursorStore):
         self.kept, self.fresh = msgspec.structs.replace(state), True
 
     def spent(self, account: str) -> Spent:
-        """The larger of what events and this worker's file say of the same day."""
+        """What events or this worker's file say of the same day: that it is over, else the larger count."""
         told, filed = self._spent.get(account, Spent()), super().spent(account)
-        return max(told, filed, key=lambda spent: (spent.day, spent.used))
+        return max(told, filed, key=lambda spent: (spent.day, spent.over, spent.used))
 
     def spend(self, account: str, spent: Spent) -> None:
         """Keep it in the file at once, and for the next event."""

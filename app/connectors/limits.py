@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from aiolimiter import AsyncLimiter
 
+from agents.due import stamp_of
 from app.connectors.errors import QuotaExhaustedError, RetryableError
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -44,10 +45,11 @@ class Pace:
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What was used of a quota on a day of its time zone."""
+    """What was used of a quota on a day of its time zone, and whether the source said that nothing is left."""
 
     day: str = ""
     used: int = 0
+    over: bool = False
 
 
 class Ledger(Protocol):
@@ -87,19 +89,26 @@ class Quota:
 
     def spend(self, cost: int) -> None:
         """Count a request before it is made. Raises QuotaExhaustedError with the time of renewal."""
-        used = self._today().used
-        if used + cost > self._limit:
+        today = self._today()
+        if today.over:
+            # Others ask under the same account, or it has a smaller quota than the configuration says.
+            raise self._error(
+                f"the source said that its quota is spent, after {today.used} of {self._limit} requests from here"
+            )
+        if today.used + cost > self._limit:
             # What is left may do for a request that costs less.
-            raise self._error(f"{used} of {self._limit} requests of the day are used")
-        self._ledger.spend(self._account, Spent(self._day(), used + cost))
+            raise self._error(f"{today.used} of {self._limit} requests of the day are used")
+        self._ledger.spend(self._account, Spent(today.day, today.used + cost))
 
     def exhausted(self, why: str) -> QuotaExhaustedError:
-        """The error for a quota that is spent, also where the source says so before our own count does."""
-        self._ledger.spend(self._account, Spent(self._day(), max(self._limit, self._today().used)))
+        """The error for a quota of which the source says that it is spent, whatever our own count."""
+        today = self._today()
+        self._ledger.spend(self._account, Spent(today.day, today.used, over=True))
         return self._error(why)
 
     def _error(self, why: str) -> QuotaExhaustedError:
-        return QuotaExhaustedError(why, midnight_after(self._now(), self._zone))
+        until = midnight_after(self._now(), self._zone)
+        return QuotaExhaustedError(f"{why}; the quota is renewed at {stamp_of(until)}", until)
 
     def _today(self) -> Spent:
         found = self._ledger.spent(self._account)

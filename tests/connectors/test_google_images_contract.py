@@ -16,7 +16,7 @@ from app.connectors.google_payloads import cse_fault, parse_cse, parse_serpapi, 
 from app.connectors.registry import config_of
 from app.settings import ConfigError
 from tests.connectors.discovery import document, hold
-from tests.connectors.service import Service, instead, serving, status
+from tests.connectors.service import Fault, Service, instead, serving, status
 from tests.connectors.suite import Broker, ConnectorSuite, FakeClock
 
 FOUND = 14
@@ -170,6 +170,30 @@ async def test_no_more_pictures_are_asked_for_than_are_wanted(tmp_path: Path) ->
         assert found[0]["width"] == 600
         assert found[0]["context_url"] == "https://pictures.example/page/1"
         assert len(site.asked) == 6
+
+
+DAY_IS_OVER = b'{"error":{"code":403,"message":"Daily Limit","errors":[{"reason":"dailyLimitExceeded"}]}}'
+
+
+@pytest.mark.parametrize(
+    ("suite", "fault"),
+    [
+        (TestGoogleCse(), status(429, quota_error("day"))),
+        (TestGoogleCse(), status(403, DAY_IS_OVER)),
+        (TestSerpApi(), status(429, '{"error": "Your account has run out of searches."}')),
+    ],
+)
+async def test_the_next_run_says_that_it_was_google_who_said_the_quota_is_spent(
+    suite: ConnectorSuite, fault: Fault, tmp_path: Path
+) -> None:
+    async with serving(suite.service()) as site:
+        clock = FakeClock()
+        site.faults.extend([None, fault])
+        assert (await suite.run(site, tmp_path, clock, Broker())).reaction == "wait"
+        report = await suite.run(site, tmp_path, clock, Broker())
+        assert (report.reaction, report.requests, len(site.asked)) == ("wait", 0, 2)
+        assert "the source said that its quota is spent, after 2 of 100 requests from here" in str(report.error)
+        assert str(report.retry_at)[:19] in str(report.error)
 
 
 def _answer(code: int, body: bytes) -> Answer:

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
+from app.collecting.ledger import EventStore
 from app.connectors.base import ConnectorConfig, FilmTarget, Request
 from app.connectors.errors import QuotaExhaustedError
 from app.connectors.known import request_for
@@ -15,6 +17,7 @@ from app.connectors.limits import Memory, Quota, Spent, midnight_after
 from app.connectors.registry import config_of
 from app.connectors.runner import CursorStore
 from app.settings import CelebrityEntry, ConfigError, FilmEntry, Settings
+from schemas.entities import ScrapeState
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 
@@ -53,7 +56,35 @@ def test_what_a_source_says_is_spent_stays_so_for_the_day() -> None:
     assert quota.exhausted("the source says so").until == 86400
     with pytest.raises(QuotaExhaustedError):
         quota.spend(1)
-    assert ledger.spent("a") == Spent("1970-01-01", 100)
+    assert ledger.spent("a") == Spent("1970-01-01", 0, over=True)
+
+
+def test_a_quota_that_the_source_says_is_spent_is_told_from_one_that_was_used_up_here() -> None:
+    clock = [0.0]
+    quota = Quota("a", "100/d", "UTC", Memory(), lambda: clock[0])
+    for _ in range(7):
+        quota.spend(1)
+    quota.exhausted("quota exceeded")
+    said = "the source said that its quota is spent, after 7 of 100 requests from here"
+    for _ in range(2):
+        with pytest.raises(QuotaExhaustedError) as raised:
+            quota.spend(1)
+        assert str(raised.value) == f"{said}; the quota is renewed at 1970-01-02T00:00:00Z"
+        assert raised.value.until == 86400
+    clock[0] = 86400
+    quota.spend(100)
+    with pytest.raises(QuotaExhaustedError, match=r"100 of 100 requests of the day are used; .* 1970-01-03"):
+        quota.spend(1)
+
+
+def test_a_spent_quota_is_known_from_the_file_and_from_the_events_of_the_same_day(tmp_path: Path) -> None:
+    over, used = Spent("2026-11-01", 7, over=True), Spent("2026-11-01", 9)
+    for told, filed in ((over, used), (used, over)):
+        CursorStore(tmp_path).spend("a", filed)
+        state = ScrapeState(state={"spent": {"a": msgspec.to_builtins(told)}})
+        assert EventStore(tmp_path, state).spent("a") == over
+    CursorStore(tmp_path).spend("a", Spent("2026-11-02", 1))
+    assert EventStore(tmp_path, state).spent("a") == Spent("2026-11-02", 1)
 
 
 def test_what_is_spent_is_kept_in_files(tmp_path: Path) -> None:
