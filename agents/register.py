@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -52,8 +52,11 @@ async def register_celebrity(
     person = submitted if known is None else Celebrity(**_completed(known, submitted))
     if person != known:
         people[command.celebrity_id] = person
-        told = {name: getattr(person, name) for name in CelebrityRegistered.__struct_fields__}
-        yield CelebrityRegistered(**told)
+        told = {name: getattr(person, name) for name in _TOLD}
+        yield CelebrityRegistered(**told, life=person.gone_order)
+
+
+_TOLD: Final = [name for name in CelebrityRegistered.__struct_fields__ if name in Celebrity.__struct_fields__]
 
 
 def is_gone(person: Celebrity) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping, Sequence
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -27,6 +27,16 @@ from schemas.scrapes import (
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
+Sign = Literal["name", "year", "imdb", "wikidata", "tmdb"]
+"""A field of a target by which sources may know a film or person."""
+SIGNS: Final[tuple[Sign, ...]] = get_args(Sign)
+
+
+class Askable(msgspec.Struct, frozen=True):
+    """A connector that is asked about what is registered, and by what it looks that up."""
+
+    connector: str
+    looks_up_by: tuple[Sign, ...] = SIGNS
 
 
 async def admit_scrape(
@@ -44,23 +54,35 @@ async def admit_scrape(
 
 
 async def scrape_on_registration(
-    message: Message[FilmRegistered | CelebrityRegistered], connectors: Sequence[str]
+    message: Message[FilmRegistered | CelebrityRegistered], connectors: Sequence[Askable]
 ) -> AsyncIterator[Record]:
     """ScrapeRequested for each connector that can ask its source about one film or person.
 
-    A film of which only the id is known, because somebody rated it, is not looked for until somebody names it.
+    A film of which only the id is known, because somebody rated it, is not looked for until somebody names it. Whoever
+    was forgotten and is registered anew is asked about anew.
     """
-    target = target_of(message.data)
+    registered = message.data
+    target = target_of(registered)
     if target.name is None and target.wikidata is None:
         return
-    known = "|".join(str(part) for part in msgspec.structs.astuple(target))
-    for connector in connectors:
-        yield ScrapeRequested(
-            run_id=derived_id(f"{connector}|{known}", "registration"),
-            connector=connector,
-            trigger="registration",
-            targets=(target,),
-        )
+    life = registered.life if isinstance(registered, CelebrityRegistered) else 0
+    for asked in connectors:
+        if any(getattr(target, sign) is not None for sign in asked.looks_up_by):
+            yield ScrapeRequested(
+                run_id=_registration_id(asked, target, life),
+                connector=asked.connector,
+                trigger="registration",
+                targets=(target,),
+            )
+
+
+def _registration_id(asked: Askable, target: Target, life: int) -> str:
+    """The same as long as the connector would look up the same, in one life."""
+    hidden = {sign: None for sign in SIGNS if sign not in asked.looks_up_by}
+    seen = msgspec.structs.astuple(msgspec.structs.replace(target, **hidden))
+    # Without a forgetting, runs keep the ids under which they were admitted before lives were told apart.
+    parts = (asked.connector, *seen, life) if life else (asked.connector, *seen)
+    return derived_id("|".join(map(str, parts)), "registration")
 
 
 def target_of(registered: FilmRegistered | CelebrityRegistered) -> Target:

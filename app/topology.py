@@ -41,7 +41,7 @@ from agents.project_pictures import (
 )
 from agents.register import register_celebrity, register_film
 from agents.reviews import clean_review
-from agents.scrapes import admit_scrape, follow_scrapes, scrape_on_registration
+from agents.scrapes import Askable, admit_scrape, follow_scrapes, scrape_on_registration
 from app.stage import Kind, Stage, TableSpec, Topology
 from schemas.base import Record
 from schemas.commands import ControlModel, EraseCelebrity, PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
@@ -125,8 +125,8 @@ class Ports:
     pictures: Pictures
     files: PictureEraser
     collecting: CollectingProjections
-    film_connectors: Sequence[str] = ()
-    people_connectors: Sequence[str] = ()
+    film_connectors: Sequence[Askable] = ()
+    people_connectors: Sequence[Askable] = ()
 
 
 def film_topology(ports: Ports | None = None) -> Topology:

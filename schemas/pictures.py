@@ -33,6 +33,8 @@ class CelebrityRegistered(Record, frozen=True, kw_only=True):
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: Count | None = None
+    life: Count = 0
+    """The decision by which the person had been forgotten last, 0 where never or where nothing tells."""
 
 
 class ImageFound(Record, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 from mode import Service
 
 from agents.errors import Unavailable
+from agents.scrapes import Askable
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
 from app.collecting.notify import Notice, Notifier, Webhook
@@ -112,7 +113,8 @@ def usable_connectors(settings: Settings) -> dict[str, ConnectorConfig]:
     return found
 
 
-def asked_on_registration(settings: Settings, about: str) -> tuple[str, ...]:
+def asked_on_registration(settings: Settings, about: str) -> tuple[Askable, ...]:
     """The connectors that can be asked about one new film or person."""
     kinds = {name: KINDS[config.kind] for name, config in usable_connectors(settings).items()}
-    return tuple(name for name, kind in kinds.items() if kind.targeted and kind.about in (about, "any"))
+    asked = {name: kind for name, kind in kinds.items() if kind.targeted and kind.about in (about, "any")}
+    return tuple(Askable(name, kind.looks_up_by) for name, kind in asked.items())

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
+from agents.scrapes import SIGNS, Sign
 from app.connectors.answers import Answer
 from app.connectors.config import ConnectorConfig, Terms
 from app.connectors.errors import SourceError
@@ -139,6 +140,8 @@ class Connector(ABC, Generic[C]):
     about: ClassVar[About] = "films"
     targeted: ClassVar[bool] = False
     """Whether it can be asked about one film or person, which is done when one is registered."""
+    looks_up_by: ClassVar[tuple[Sign, ...]] = SIGNS
+    """What its source is asked with: who is registered anew with other signs only is not asked about again."""
     profiles: ClassVar[tuple[str, ...]] = ()
     spec: ClassVar[type[ConnectorConfig]]
     """The keys of its configuration."""

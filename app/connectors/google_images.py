@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -57,6 +58,7 @@ class GoogleImagesConnector(Connector[Config]):
     kind: ClassVar[str] = "google_images"
     about: ClassVar[About] = "people"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name",)
     profiles: ClassVar[tuple[str, ...]] = ("google_cse", "serpapi")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

@@ -6,11 +6,16 @@ from typing import Any
 
 import msgspec
 
-from agents.scrapes import admit_scrape, follow_scrapes
+from agents.messages import Message
+from agents.scrapes import Askable, admit_scrape, follow_scrapes, scrape_on_registration
 from app.memory import MemoryLog, MemoryRunner
 from app.topology import Kind, Stage, TableSpec, Topology
 from schemas.base import Record
 from schemas.entities import AdmittedRun, ScrapeState
+from schemas.envelope import Envelope
+from schemas.events import FilmRegistered
+from schemas.ids import derived_id
+from schemas.pictures import CelebrityRegistered
 from schemas.scrapes import (
     ConnectorSteered,
     ScrapeAdmitted,
@@ -121,3 +126,45 @@ async def test_requests_that_were_carried_out_together_leave_the_queue_together(
         await desk.say(request(f"r{n}", trigger="registration", targets=(target,)))
     await desk.say(finished("r0", also=("r2",)))
     assert [run.run_id for run in desk.state().queue] == ["r1"]
+
+
+BY_NAME = Askable("google", ("name",))
+
+
+async def requests(registered: FilmRegistered | CelebrityRegistered, *asked: Askable) -> list[Any]:
+    message = Message(registered, Envelope("e", "e"), "topic", 0, 0, 0)
+    return [each async for each in scrape_on_registration(message, asked or (Askable("commons"),))]
+
+
+def tilda(**known: Any) -> CelebrityRegistered:
+    return CelebrityRegistered(celebrity_id="Q200534", **({"name": "Tilda Swinton", "wikidata": "Q200534"} | known))
+
+
+async def test_a_registration_makes_the_same_run_again_and_another_one_after_a_forgetting():
+    [first], [again] = await requests(tilda()), await requests(tilda())
+    lives = [(await requests(tilda(life=life)))[0].run_id for life in (3, 7, 7)]
+    assert first == again
+    assert lives[1] == lives[2]
+    assert len({first.run_id, *lives}) == 3
+
+
+async def test_runs_of_who_was_never_forgotten_keep_the_ids_under_which_they_were_admitted():
+    [person] = await requests(tilda(tmdb=3063))
+    [film] = await requests(FilmRegistered(film_id="tt1375666", title="Inception", year=2010, imdb="tt1375666"))
+    known = "commons|Q200534|Tilda Swinton|None|person|None|Q200534|3063"
+    assert person.run_id == derived_id(known, "registration")
+    known = "commons|tt1375666|Inception|2010|movie|tt1375666|None|None"
+    assert film.run_id == derived_id(known, "registration")
+
+
+async def test_a_connector_is_asked_again_only_when_it_can_look_up_by_more():
+    [by_all, by_name], [more, same] = [
+        await requests(person, Askable("commons"), BY_NAME) for person in (tilda(), tilda(imdb="nm0842770", tmdb=3063))
+    ]
+    assert (by_all.run_id != more.run_id, by_name.run_id == same.run_id) == (True, True)
+    [other] = await requests(tilda(name="Katherine Swinton"), BY_NAME)
+    assert other.run_id != by_name.run_id
+
+
+async def test_a_connector_that_searches_by_name_is_not_asked_about_somebody_without_one():
+    assert [each.connector for each in await requests(tilda(name=None), Askable("commons"), BY_NAME)] == ["commons"]

@@ -8,8 +8,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from agents.scrapes import SIGNS
+from app.collecting.service import asked_on_registration
 from app.connectors.registry import KINDS, connector_faults, kinds
-from app.settings import load
+from app.settings import Settings, load
 
 RULES = {
     "kind of nothing": (
@@ -58,3 +60,16 @@ def test_the_schema_accepts_what_the_program_accepts_and_no_more() -> None:
     assert validator.is_valid({"kind": "csv", "path": "ratings.csv", "scale": "0.5:5"})
     assert not validator.is_valid({"kind": "csv"})
     assert not validator.is_valid({"kind": "csv", "path": "x", "scal": "1:5"})
+
+
+def test_who_is_registered_is_asked_about_by_what_each_kind_looks_people_up_by() -> None:
+    settings = Settings(
+        connectors={
+            "pictures": {"kind": "commons"},
+            "google": {"kind": "google_images", "profile": "serpapi"},
+            "ml": {"kind": "csv", "path": "x"},
+        }
+    )
+    asked = {each.connector: each.looks_up_by for each in asked_on_registration(settings, "people")}
+    assert asked == {"pictures": SIGNS, "google": ("name",)}
+    assert asked_on_registration(settings, "films") == ()

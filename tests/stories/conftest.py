@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from agents.scrapes import Askable
 from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
 from app.storage.memory import MemoryStore
 from app.topology import Ports, film_topology
+from schemas.catalogue import decode
 from schemas.commands import ControlModel, PushCelebrity
 from schemas.events import RatingObserved
 from schemas.pictures import ForgetCelebrity, ImageFound, RuleImage
+from schemas.scrapes import RunEvent, ScrapeAdmitted
 from tests.stories.pictures import FakePictures
 
 
@@ -30,6 +35,7 @@ class Story:
             pictures=self.pictures,
             files=self.pictures,
             collecting=self.store.collecting,
+            people_connectors=(Askable("commons"), Askable("google", ("name",))),
         )
         topology = film_topology(ports)
         self.runner = MemoryRunner(topology, MODELS, self.log)
@@ -58,6 +64,11 @@ class Story:
     async def forget(self, person: str) -> None:
         self.runner.push(ForgetCelebrity(celebrity_id=person))
         await self.runner.settle()
+
+    def asked(self, connector: str) -> list[ScrapeAdmitted]:
+        """The runs that were admitted of a connector."""
+        told = [decode(raw.value or b"", get_args(RunEvent), None) for raw in self.log.records("scrape-runs")]
+        return [each for each in told if isinstance(each, ScrapeAdmitted) and each.connector == connector]
 
     async def verdicts(self, person: str) -> dict[str, str]:
         """The verdict of each address of a person."""

@@ -114,6 +114,24 @@ async def test_a_person_who_was_forgotten_can_be_pushed_again_and_is_collected_a
     assert story.pictures.asked == [photo(1), photo(2)] * 2
 
 
+async def test_connectors_are_asked_about_a_person_in_each_of_their_lives_and_once_in_each(story):
+    for lives in (1, 2, 3):
+        for _ in range(2):
+            await story.celebrity("Tilda Swinton", TILDA)
+        assert [len(story.asked(connector)) for connector in ("commons", "google")] == [lives, lives]
+        await story.forget(TILDA)
+        story.now += 60_000
+    assert len({run.run_id for run in story.asked("commons")}) == 3
+
+
+async def test_who_is_searched_by_name_only_is_not_searched_again_when_more_ids_are_known(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    story.runner.push(SubmitCelebrity(celebrity_id=TILDA, name="Tilda Swinton", imdb="nm0842770", tmdb=3063))
+    await story.runner.settle()
+    assert [run.targets[0].imdb for run in story.asked("commons")] == [None, "nm0842770"]
+    assert [run.targets[0].name for run in story.asked("google")] == ["Tilda Swinton"]
+
+
 async def test_what_was_under_way_when_a_person_was_forgotten_leaves_no_file(story):
     story.runner.push(ForgetCelebrity(celebrity_id=TILDA))
     story.runner.push(ImageFound(celebrity_id=TILDA, source="commons", url=photo(1)))
