@@ -25,7 +25,7 @@ from app.demo.pictures import Person
 from app.demo.report import ConnectorRun, DemoReport
 from app.demo.web import DemoWeb
 from app.learning.plots import draw_curve
-from app.learning.tracking import CHAMPION
+from app.learning.registry import CHAMPION
 from app.settings import Mongo, Settings
 from app.storage.mongo import MongoStore
 from models.prequential import Curve

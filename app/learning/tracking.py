@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from mode import Service
 
+from app.learning.registry import REPORT, SKILL_TAG, VERSION_TAG, Registry, connect
 from app.learning.service import LearnerService
 from app.settings import Mlflow
 
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 PROMOTION_LABELS: Final = 1000
 """Labels that a prequential window needs before a model may be compared by it, where the model does not say."""
-CHAMPION: Final = "champion"
 FORGOTTEN_TAG: Final = "forgotten_up_to"
 """On runs of a model of people: the last forgetting that nothing in them is from before."""
 
@@ -160,12 +159,8 @@ class RunLog:
     """One MLflow run a model, taken up again after a restart. Every call may raise when MLflow is away."""
 
     def __init__(self, settings: Mlflow) -> None:
-        # Without these a server that hangs would hold the thread for minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        from mlflow.tracking import MlflowClient
-
-        self._client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
+        self._client = connect(settings.tracking_uri)
+        self._registry = Registry(self._client)
         self._uri = settings.tracking_uri
         self._experiment_name = settings.experiment
         self._experiment: str | None = None
@@ -233,35 +228,35 @@ class RunLog:
             self._client.set_tag(run.info.run_id, FORGOTTEN_TAG, str(up_to))
 
     def _maybe_promote(self, run: str, report: Report) -> None:
-        """Register a version where it beats the champion, both measured against the same baseline on their window."""
-        from mlflow.exceptions import MlflowException
+        """Register a version where it beats the champion, both measured against the same baseline on their window.
 
+        It is the champion then, unless somebody's word since it was first seen is that another one be.
+        """
         if report.skill is None or report.labels < report.labels_needed or report.skill >= 1.0:
             return
-        try:
-            champion = self._client.get_model_version_by_alias(report.name, CHAMPION)
-        except MlflowException:
-            champion = None
+        champion = self._registry.champion(report.name)
+        held = False
         if champion is not None:
-            same = champion.tags.get("version") == report.version
-            if same or float(champion.tags.get("skill", "inf")) <= report.skill:
+            better = champion.skill is None or report.skill < champion.skill
+            if champion.model_version == report.version or not better:
                 return
-        else:
-            self._ensure_registered(report.name)
-        made = self._client.create_model_version(
-            report.name,
-            source=f"runs:/{run}/model",
-            run_id=run,
-            tags={"version": report.version, "skill": f"{report.skill:.6f}", "lessons": str(report.lessons)},
-            await_creation_for=None,
-        )
-        self._client.set_registered_model_alias(report.name, CHAMPION, made.version)
-        log.info("%s: version %s is the champion (skill %.4f)", report.name, made.version, report.skill)
+            since = champion.held_since
+            held = since is not None and self._first_seen(report) <= since
+        if held and any(each.model_version == report.version for each in self._registry.versions(report.name)):
+            return
+        figures = {SKILL_TAG: f"{report.skill:.6f}", "lessons": str(report.lessons)}
+        made = self._registry.register(report.name, run, {VERSION_TAG: report.version, **figures})
+        if held:
+            log.info("%s: version %s is better than the champion, which was set by hand", report.name, made)
+            return
+        self._registry.promote(report.name, made, by=REPORT)
+        log.info("%s: version %s is the champion (skill %.4f)", report.name, made, report.skill)
 
-    def _ensure_registered(self, name: str) -> None:
-        from mlflow.exceptions import MlflowException
+    def _first_seen(self, report: Report) -> int:
+        """When the model's version was first reported, in ms since 1970, whatever became of that run."""
+        from mlflow.entities import ViewType
 
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException:
-            self._client.create_registered_model(name)
+        query = f"tags.model = '{report.name}' and tags.version = '{report.version}'"
+        first = {"order_by": ["attributes.start_time ASC"], "max_results": 1, "run_view_type": ViewType.ALL}
+        (run,) = self._client.search_runs([self._experiment_id()], query, **first)
+        return int(run.info.start_time)

@@ -12,7 +12,8 @@ import pytest
 from app.embedded.mlflow import Mlflow as MlflowServer
 from app.embedded.ports import PortBook
 from app.embedded.servers import start_server
-from app.learning.tracking import CHAMPION, Report, RunLog, TrackingService
+from app.learning.registry import CHAMPION
+from app.learning.tracking import Report, RunLog, TrackingService
 from app.settings import Mlflow
 from models.face_learner import FaceLearner
 from tests.learning.test_snapshots import taught
