@@ -107,7 +107,7 @@ async def check_mongo(settings: Settings) -> Check:
     from app.storage.client import connect
 
     client, _ = connect(msgspec.structs.replace(settings.mongo, timeout=min(settings.mongo.timeout, SECONDS)))
-    url = _shown(settings.mongo.url)
+    url = shown(settings.mongo.url)
     try:
         before = time.time()
         said: dict[str, Any] = await asyncio.wait_for(client.admin.command("hello"), SECONDS + 5)
@@ -129,7 +129,7 @@ async def check_mlflow(settings: Settings) -> Check:
     if not url:
         return Check("mlflow", True, "turned off")
     if not url.startswith(("http://", "https://")):
-        return Check("mlflow", True, f"{_shown(url)} is no server")
+        return Check("mlflow", True, f"{shown(url)} is no server")
 
     def ask() -> int:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -141,9 +141,9 @@ async def check_mlflow(settings: Settings) -> Check:
     except (OSError, ValueError) as error:
         status = getattr(error, "code", 0)
     if status == 200:
-        return Check("mlflow", True, f"{_shown(url)} answers")
+        return Check("mlflow", True, f"{shown(url)} answers")
     fix = 'start it, or turn tracking off with [mlflow] tracking_uri = ""; learning goes on without it'
-    return Check("mlflow", False, f"{_shown(url)} does not answer", fix)
+    return Check("mlflow", False, f"{shown(url)} does not answer", fix)
 
 
 async def check_data_dir(settings: Settings) -> list[Check]:
@@ -201,7 +201,7 @@ async def check_web(settings: Settings) -> Check:
     return Check("web", False, f"{settings.web.host} is open to others, and no token is set", fix)
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """An address without its password."""
     parts = urlsplit(url)
     return url.replace(f":{parts.password}@", ":…@") if parts.password else url

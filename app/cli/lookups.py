@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from app.cli import registry
 from app.cli.call import Call, command
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import get
@@ -22,6 +23,7 @@ def add_to(main: click.Group) -> None:
     main.add_command(models)
     command(models, "list", example="marquee models list")(_models)
     command(models, "show", click.Argument(["name"]), example="marquee models show future-rating --json")(_model)
+    registry.add_to(models)
 
 
 def _film(call: Call, film_id: str) -> None:

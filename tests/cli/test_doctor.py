@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.cli.checks import _shown, broker_skew, leftover_processes
+from app.cli.checks import broker_skew, leftover_processes, shown
 from app.cli.terms import check_terms
 from app.delivery.topics import declare
 from app.embedded import leftovers
@@ -107,8 +107,8 @@ async def test_a_real_broker_stamps_its_own_time(kafka: Any) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert _shown("mongodb://me:secret@db:27017/marquee") == "mongodb://me:…@db:27017/marquee"
-    assert _shown("mongodb://db:27017/marquee") == "mongodb://db:27017/marquee"
+    assert shown("mongodb://me:secret@db:27017/marquee") == "mongodb://me:…@db:27017/marquee"
+    assert shown("mongodb://db:27017/marquee") == "mongodb://db:27017/marquee"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
     up|demo|push film|push celebrity|push file|film|films|celebrity|celebrities|topics|topology|schemas|asyncapi
     evaluate|dlq list|dlq show
     dlq replay|dlq purge|doctor|config check|archive status|archive verify|rebuild|models list|models show
+    models compare|models promote|models rollback
     connectors kinds|connectors list|connectors check|connectors show|connectors run|connectors pause
     connectors resume|connectors backfill|connectors runs|matches
     """
@@ -68,6 +69,7 @@ def test_a_broken_configuration_is_told_by_every_command_that_reads_it(
     (marquee.directory / "marquee.toml").write_text("[web]\nprot = 1\n")
     (marquee.directory / "films.csv").write_text("title\nHeat\n")
     arguments = {"ID": "tt1375666", "NAME": "ratings", "PATH": "films.csv", "FILE": "films.csv", "ID...": "5f0c"}
+    arguments["VERSION"] = "1"
     given = [
         arguments[str(p.metavar or p.name).upper()] for p in COMMANDS[words].params if isinstance(p, click.Argument)
     ]
