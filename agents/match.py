@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Final, Literal, NamedTuple
 
 from agents.claims import Rows
+from agents.film_names import dated_titles, in_addresses
 from agents.messages import Message
 from agents.terms import until
 from models.scores_in_text import score_in
-from models.titles import Known, TitleIndex
+from models.titles import Known, Offer, TitleIndex
 from schemas.base import Record, Rejected
 from schemas.entities import FilmAlias, ListedFilm, ListRevision, OpenMention
 from schemas.events import FilmRegistered, RatingObserved, ReviewObserved
@@ -26,13 +26,9 @@ from schemas.mentions import (
 )
 
 EXCERPT: Final = 300
-MOST_TITLES: Final = 5
-"""Titles that are looked for in one text."""
-
-_IMDB: Final = re.compile(r"\b(tt[0-9]{7,10})\b")
-_WIKIDATA: Final = re.compile(r"wikidata\.org/(?:wiki|entity)/(Q[1-9][0-9]{0,11})\b")
-_TMDB: Final = re.compile(r"themoviedb\.org/(movie|tv)/([1-9][0-9]{0,9})\b")
-_DATED: Final = re.compile(r"([A-Z0-9][^()\n.!?\"“”«»]{0,100}?)\s*\((1[89]\d\d|20\d\d)\)")
+MOST_SHOWN: Final = 10
+"""Films that a mention is said to be perhaps of."""
+SEVERAL: Final = "the text names several films"
 
 
 class Films:
@@ -136,7 +132,7 @@ def _matched(
         if known.matched is not None:
             yield from _told(mention, known.matched)
         return
-    found = _by_id(mention, aliases) or _by_title(mention, titles)
+    found = _which(mention, aliases, titles)
     if isinstance(found, Found):
         yield MentionMatched(mention_id=mention.mention_id, film_id=found.film_id, how=found.how, score=found.score)
         yield from _told(mention, found.film_id)
@@ -145,14 +141,30 @@ def _matched(
         yield found
 
 
-def _by_id(mention: FilmMentioned, aliases: MutableMapping[str, FilmAlias]) -> Found | None:
+def _which(
+    mention: FilmMentioned, aliases: MutableMapping[str, FilmAlias], titles: TitleIndex
+) -> Found | MatchUnresolved | None:
+    """The film, or what it may be; None where nothing shows that it is of any."""
+    films = _by_id(mention, aliases)
+    if len(films) == 1:
+        return Found(*films.popitem())
+    # Two films in its links say nothing certain, nor would one of two titles in the same text.
+    linked = [Offer(titles.get(film) or Known(film, film, None, "movie"), 100.0) for film in films]
+    if mention.title:
+        match = titles.match(mention.title, mention.year, mention.kind)
+        if match.film is not None:
+            return Found(match.film.film_id, "title", match.score)
+        return _unresolved(mention, SEVERAL if films else match.reason, [*linked, *match.offers])
+    return _unresolved(mention, SEVERAL, linked) if films else _by_text(mention, titles)
+
+
+def _by_id(mention: FilmMentioned, aliases: MutableMapping[str, FilmAlias]) -> dict[str, How]:
+    """The films whose ids stand in a mention; its own ids come first, and then it is one film."""
     kind = mention.kind or "movie"
     said = [(mention.imdb, "id"), (mention.wikidata, "id")]
     said.append((f"tmdb:{kind}/{mention.tmdb}" if mention.tmdb else None, "id"))
-    said += [(found, "address") for found in _in_addresses(mention)]
+    said += [(found, "address") for found in in_addresses(mention)]
     ids = {(text, how) for text, how in said if text is not None and is_film_id(text)}
-    if not ids:
-        return None
     films: dict[str, How] = {}
     for text, how in sorted(ids, key=said.index):
         alias = aliases.get(text)
@@ -160,44 +172,33 @@ def _by_id(mention: FilmMentioned, aliases: MutableMapping[str, FilmAlias]) -> F
         if alias is not None and alias.film_id != text:
             way = "crosswalk" if way == "id" else way
         films.setdefault(alias.film_id if alias is not None else text, way)
-    # The mention's own ids come first; two films in its links say nothing certain.
-    own = [film for film, way in films.items() if way != "address"]
-    chosen = own[:1] if own else list(films)
-    return Found(chosen[0], films[chosen[0]]) if len(chosen) == 1 else None
+    own = next((film for film, way in films.items() if way != "address"), None)
+    return films if own is None else {own: films[own]}
 
 
-def _in_addresses(mention: FilmMentioned) -> list[str]:
-    links = " ".join((*mention.addresses, mention.url or "", mention.text or ""))
-    found = [*_IMDB.findall(links), *_WIKIDATA.findall(links)]
-    return [*found, *(f"tmdb:{kind}/{number}" for kind, number in _TMDB.findall(links))]
-
-
-def _by_title(mention: FilmMentioned, titles: TitleIndex) -> Found | MatchUnresolved | None:
-    """The film by its title, or by the one `Title (Year)` in the text; None where nothing shows that it is of any."""
-    if mention.title:
-        match = titles.match(mention.title, mention.year, mention.kind)
-        if match.film is not None:
-            return Found(match.film.film_id, "title", match.score)
-        return _unresolved(mention, match.reason, [(o.film, o.score) for o in match.offers])
-    named = [(title.strip(), int(year)) for title, year in _DATED.findall(mention.text or "")[:MOST_TITLES]]
-    matches = [titles.match(part, year) for title, year in named for part in _tails(title)]
+def _by_text(mention: FilmMentioned, titles: TitleIndex) -> Found | MatchUnresolved | None:
+    """The film of the one `Title (Year)` in the text."""
+    named = dated_titles(mention)
+    matches = [titles.match(title, each.year) for each in named for title in each.titles]
     films = {match.film.film_id: match for match in matches if match.film is not None}
     if len(films) == 1:
         film_id, match = films.popitem()
         return Found(film_id, "title", match.score)
     if films:
-        offers = [(match.film, match.score) for match in films.values() if match.film is not None]
-        return _unresolved(mention, "the text names several films", offers)
-    return None
+        offers = [Offer(match.film, match.score) for match in films.values() if match.film is not None]
+        return _unresolved(mention, SEVERAL, offers)
+    best = max(matches, key=lambda match: match.score, default=None)
+    offers = [offer for match in matches for offer in match.offers]
+    if best is None or not (offers or any(each.clear for each in named)):
+        return None
+    return _unresolved(mention, best.reason, sorted(offers, key=lambda offer: -offer.score))
 
 
-def _tails(title: str) -> list[str]:
-    """What may be the title at the end of a stretch of text: all of it, and without its first words."""
-    words = title.split()
-    return [" ".join(words[n:]) for n in range(min(len(words), 12)) if words[n][:1].isupper() or words[n][:1].isdigit()]
-
-
-def _unresolved(mention: FilmMentioned, reason: str, offers: list[tuple[Known, float]]) -> MatchUnresolved:
+def _unresolved(mention: FilmMentioned, reason: str, offers: list[Offer]) -> MatchUnresolved:
+    # Several titles may offer the same film.
+    shown: dict[str, Candidate] = {}
+    for film, score in offers:
+        shown.setdefault(film.film_id, Candidate(film.film_id, film.title, film.year, score))
     return MatchUnresolved(
         mention_id=mention.mention_id,
         source=mention.source,
@@ -206,7 +207,7 @@ def _unresolved(mention: FilmMentioned, reason: str, offers: list[tuple[Known, f
         year=mention.year,
         url=mention.url,
         excerpt=mention.text[:EXCERPT] if mention.text else None,
-        candidates=tuple(Candidate(film.film_id, film.title, film.year, score) for film, score in offers),
+        candidates=tuple(shown.values())[:MOST_SHOWN],
         terms=mention.terms,
     )
 

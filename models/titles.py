@@ -83,6 +83,10 @@ class TitleIndex:
     def __len__(self) -> int:
         return len(self._films)
 
+    def get(self, film_id: str) -> Known | None:
+        """What is known of a film."""
+        return self._films.get(film_id)
+
     def add(self, film: Known) -> None:
         """Know a film; what was known of the same id before is replaced."""
         self.remove(film.film_id)

@@ -82,7 +82,15 @@ def mention(n: int = 1, **fields: Any) -> FilmMentioned:
         ({"title": "Psycho", "year": 1998}, "tt0155975", "title"),
         ({"title": "Toy Story II", "year": 2000}, "tt0120363", "title"),
         ({"text": "Tonight: Psycho (1960), still the best"}, "tt0054215", "title"),
+        (
+            {"text": "it was in the end, after all that was said of it, on a Sunday Toy Story (1995)"},
+            "tt0114709",
+            "title",
+        ),
+        ({"text": "“Inception” (2010)"}, "tt1375666", "title"),
+        ({"text": "toy story (1995)"}, "tt0114709", "title"),
         ({"imdb": "tt1375666", "title": "The Matrix", "year": 1999}, "tt1375666", "id"),
+        ({"title": "Psycho", "year": 1998, "addresses": ("tt1375666", "tt0054215")}, "tt0155975", "title"),
     ],
 )
 async def test_a_mention_finds_its_film(desk, fields, film, how):
@@ -104,6 +112,14 @@ async def test_a_mention_finds_its_film(desk, fields, film, how):
         ({"title": "Toy Story 3", "year": 1999}, "no known film of those years"),
         ({"title": "Heat", "year": 1995}, "no known film of those years"),
         ({"text": "Psycho (1960) or The Matrix (1999)?"}, "several films"),
+        ({"text": "tt1375666 and tt0054215 are both great, see them"}, "several films"),
+        ({"text": "https://www.imdb.com/title/tt1375666/ or …/title/tt7654321/ ? 8/10"}, "several films"),
+        ({"title": "Heat", "year": 1995, "addresses": ("imdb.com/title/tt0054215", "tt1375666")}, "several films"),
+        ({"text": "Inceptoin (2010) 7/10"}, "no known film of those years"),
+        ({"text": "Nosuchfilm (1999) - B+"}, "no known film of those years"),
+        ({"text": "nosuchfilm (1999): 3/5"}, "no known film of those years"),
+        ({"text": "We saw «Никто» (2021)"}, "no known film of those years"),
+        ({"text": "Psycho (1979)"}, "no known film of those years"),
     ],
 )
 async def test_what_is_not_certain_is_left_open_with_what_it_may_be(desk, fields, reason):
@@ -113,8 +129,24 @@ async def test_what_is_not_certain_is_left_open_with_what_it_may_be(desk, fields
     assert desk.told("mentions-matched") == desk.told("ratings") == desk.told("reviews") == []
 
 
-async def test_a_text_that_shows_no_sign_of_a_film_is_passed_over(desk):
-    await desk.say(mention(text="Good morning everyone"))
+async def test_what_is_left_open_comes_with_every_film_that_was_meant_perhaps(desk):
+    await desk.say(mention(1, text="tt1375666 and tt7654321 are both great"))
+    await desk.say(mention(2, text="Inceptoin (2010) 7/10, or in french Inceptoin (2010)"))
+    await desk.say(mention(3, text="Nosuchfilm (1999) - B+"))
+    # An id that no film has been registered under stands for its title, too.
+    told = {one["mention_id"]: one["candidates"] for one in desk.told("match-unresolved")}
+    assert {of: [(film["film_id"], film["title"]) for film in films] for of, films in told.items()} == {
+        "m1": [("tt1375666", "Inception"), ("tt7654321", "tt7654321")],
+        "m2": [("tt1375666", "Inception")],
+        "m3": [],
+    }
+    await desk.say(ResolveMention(mention_id="m3", film_id="tt0133093"))
+    assert [(one["film_id"], one["source_record_id"]) for one in desk.told("reviews")] == [("tt0133093", "3")]
+
+
+@pytest.mark.parametrize("text", ["Good morning everyone", "Nothing like last summer (2010)", "(1999)"])
+async def test_a_text_that_shows_no_sign_of_a_film_is_passed_over(desk, text):
+    await desk.say(mention(text=text))
     assert desk.told("match-unresolved") == desk.told("mentions-matched") == desk.told("dead-letters") == []
 
 
