@@ -19,7 +19,9 @@ _COUNT: Final = re.compile(
 )
 _NUMBER: Final = r"(?:\d+|i{1,3}|iv|vi{0,3}|ix|part|chapter|volume)"
 _REVIEW: Final = re.compile(r"^(.{1,300}?)(?:['’]s)?\s+(?:film\s+|movie\s+)?review\b", re.I)
-_SCORE_AT_END: Final = re.compile(r"(?:\d{1,3}(?:[.,]\d{1,2})? ?/ ?\d{1,3}|[★⭐]{1,10}[½☆✩]{0,10})$")
+_SCORE_AT_END: Final = re.compile(
+    r"(?:\d{1,3}(?:[.,]\d{1,2})? ?/ ?\d{1,3}(?:[.,]0{1,2})?|\d{1,2}(?:[.,]\d{1,2})? ?[★⭐]|[★⭐]{1,10}[½☆✩]{0,10})$"
+)
 _YEAR_AT_END: Final = re.compile(r"\((1[89]\d\d|20\d\d)\)$")
 _SEPARATORS: Final = " \t-–—:,.|!\"'“”‘’🎬*_"
 LONGEST_LINE: Final = 200
@@ -63,7 +65,8 @@ def scored_title(text: str, films: Iterable[FilmTarget]) -> tuple[str, int | Non
 
     None for anything else: that "it was great 9/10" is of no film, only the list of films can tell.
     """
-    line = " ".join(text.strip().partition("\n")[0][:LONGEST_LINE].split())
+    # Without the mark that makes a star colourful.
+    line = " ".join(text.strip().partition("\n")[0][:LONGEST_LINE].replace("\ufe0f", "").split())
     score = _SCORE_AT_END.search(line)
     if score is None or score_in(line) is None:
         return None
