@@ -58,8 +58,9 @@ class NotFoundError(SourceError):
 
 
 class MalformedError(SourceError):
-    """An answer has no sense; its beginning is kept in `raw` for the dead letter."""
+    """An answer has no sense; its beginning is kept in `raw` for the dead letter, unless that was `told` already."""
 
-    def __init__(self, text: str, raw: bytes = b"") -> None:
+    def __init__(self, text: str, raw: bytes = b"", told: bool = False) -> None:
         super().__init__(text)
         self.raw = raw[:MAX_RAW]
+        self.told = told

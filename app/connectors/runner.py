@@ -63,7 +63,7 @@ async def run_connector(
             async for each in said:
                 await run.take(each)
     except SourceError as error:
-        if isinstance(error, MalformedError):
+        if isinstance(error, MalformedError) and not error.told:
             await run.take(Refused(0, str(error), error.raw))
         run.failed(error)
     # What was read is good, if only its cursor is not known: read again, it is recognised by its ids.

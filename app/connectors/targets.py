@@ -48,6 +48,14 @@ class Walk(msgspec.Struct, frozen=True, omit_defaults=True):
     """The target in work, and how far in it."""
     memory: dict[str, Cursor] = {}
 
+    def of(self, target: str) -> tuple[Cursor, Cursor]:
+        """How far in a target the round is, and what is kept of it."""
+        return self.place if self.at == target else {}, self.memory.get(target, {})
+
+    def past(self, target: str, memory: Cursor, last: bool) -> Walk:
+        """Behind a target, or behind the round."""
+        return Walk(after="" if last else target, memory={**self.memory, target: memory} if memory else self.memory)
+
 
 T = TypeVar("T", bound=Target)
 Read = Callable[[T, Cursor, Cursor], AsyncGenerator[Observed | Refused | Note | At | Keep]]
@@ -58,7 +66,7 @@ async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> As
     """What `read` says of each target, with a checkpoint after each and at each place in one. Raises SourceError.
 
     A target that is not there is noted and passed over, an unusable answer becomes a dead letter: neither ends the
-    run, and neither moves what is kept of that target.
+    run, and neither moves what is kept of that target. Where no target got an answer with sense, the last says so.
     """
     walk = msgspec.convert(cursor, Walk) if cursor else Walk()
     ordered = sorted(targets, key=lambda target: target.id)
@@ -68,13 +76,15 @@ async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> As
     if not todo:
         yield Note("there is nothing to ask for: no film or person of this kind is known yet")
         return
-    missing = 0
+    missing = good = 0
+    nonsense: MalformedError | None = None
     for done, target in enumerate(todo, len(ordered) - len(todo) + 1):
-        memory = walk.memory.get(target.id, {})
-        place = walk.place if walk.at == target.id else {}
+        place, memory = walk.of(target.id)
+        noted = answered = False
         try:
             async with aclosing(read(target, place, memory)) as said:
                 async for each in said:
+                    noted, answered = noted or isinstance(each, Note), answered or isinstance(each, Observed | Keep)
                     if isinstance(each, At):
                         walk = msgspec.structs.replace(walk, at=target.id, place=each.place)
                         yield _checkpoint(walk, done - 1, len(ordered))
@@ -82,17 +92,22 @@ async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> As
                         memory = each.memory
                     else:
                         yield each
+            # Who only tells why it asked for nothing says nothing of the source.
+            good += answered or not noted
         except NotFoundError as error:
-            missing += 1
+            missing, good = missing + 1, good + 1
             if missing == len(todo) >= SUSPICIOUS:
                 raise
             yield Note(f"{target.id}: {error}")
         except MalformedError as error:
-            memory = walk.memory.get(target.id, {})
-            yield Refused(0, f"{target.id}: {error}", error.raw)
-        kept = {**walk.memory, target.id: memory} if memory else walk.memory
-        walk = Walk(after="" if target is todo[-1] else target.id, memory=kept)
+            memory, good = walk.memory.get(target.id, {}), good + answered
+            nonsense = MalformedError(f"{target.id}: {error}", error.raw, told=True)
+            yield Refused(0, str(nonsense), error.raw)
+        walk = walk.past(target.id, memory, last=target is todo[-1])
         yield _checkpoint(walk, done, len(ordered))
+    if nonsense is not None and not good:
+        # Behind the last checkpoint, so that the next run asks for all of them again.
+        raise nonsense
 
 
 def _checkpoint(walk: Walk, done: int, total: int) -> Checkpoint:

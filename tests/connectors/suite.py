@@ -447,6 +447,21 @@ class ConnectorSuite:
             assert (await self.run(site, tmp_path / "disturbed", clock, broker)).status == "success"
         assert set(broker.sent()) == set(expected)
 
+    async def test_a_service_that_answers_only_nonsense_fails_the_run(
+        self, site: Service, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        if not self.whole:
+            pytest.skip("the lines of a stream are refused one by one")
+        nonsense = [a_page] * 200
+        report, broker, expected = await self.disturbed(site, tmp_path, clock, "first", *nonsense, retries=0)
+        assert report.status == "failed", report
+        assert report.error
+        assert broker.sent() == []
+        assert len(broker.sent(dead=True)) == report.refused > 0
+        clock.time += DAY
+        assert (await self.run(site, tmp_path / "disturbed", clock, broker)).status == "success"
+        assert set(broker.sent()) == set(expected)
+
     async def test_a_quota_of_its_own_is_kept_through_restarts_and_renewed_at_midnight(
         self, site: Service, tmp_path: Path, clock: FakeClock
     ) -> None:

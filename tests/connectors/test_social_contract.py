@@ -354,7 +354,7 @@ async def test_an_answer_to_a_log_in_is_never_put_away(tmp_path: Path) -> None:
     site = Bluesky()
     site.faults.append(instead('{"accessJwt":17,"refreshJwt":"very-secret"}', "application/json"))
     (broker,), (report,) = await runs(TestBluesky(), tmp_path, site, INCEPTION)
-    assert report.status == "partial"
+    assert report.status == "failed"
     assert broker.sent(dead=True)
     assert "very-secret" not in str(broker.sent(dead=True)) + str(report)
 

@@ -88,6 +88,49 @@ async def test_where_nothing_at_all_is_there_it_is_the_address_that_is_wrong() -
         await _said(Reads(**{film.id: NotFoundError("gone") for film in FILMS}), {})
 
 
+@pytest.mark.parametrize("films", [FILMS, FILMS[:1]])
+async def test_where_no_answer_has_any_sense_the_run_fails_and_asks_for_all_again(
+    films: tuple[FilmTarget, ...],
+) -> None:
+    reads = Reads(**{film.id: MalformedError("a page", b"raw") for film in films})
+    memory = {film.id: {"rounds": 7} for film in films}
+    said: list[Any] = []
+
+    async def read() -> None:
+        async for each in each_target(films, {"memory": memory}, reads):
+            said.append(each)
+
+    with pytest.raises(MalformedError, match=f"{max(film.id for film in films)}: a page") as caught:
+        await read()
+    assert caught.value.told
+    refused = [each.reason for each in said if isinstance(each, Refused)]
+    assert refused == [f"{film}: a page" for film in sorted(memory)]
+    again = Reads()
+    await _said(again, _last(said), films)
+    assert [(film, kept) for film, _, kept in again.seen] == [(film, {"rounds": 7}) for film in sorted(memory)]
+
+
+async def test_what_was_not_asked_for_is_no_answer_with_sense() -> None:
+    class Unknown(Reads):
+        async def __call__(self, target: FilmTarget, place: Cursor, memory: Cursor) -> AsyncGenerator[Any]:
+            if target.id == "tt0000001":
+                raise MalformedError("a page", b"raw")
+            yield Note("no address is known")
+
+    with pytest.raises(MalformedError):
+        await _said(Unknown(), {})
+
+
+async def test_what_said_something_before_it_lost_its_sense_does_not_fail_the_run() -> None:
+    class Halves(Reads):
+        async def __call__(self, target: FilmTarget, place: Cursor, memory: Cursor) -> AsyncGenerator[Any]:
+            yield observed(FactsObserved(film_id=target.id, source="s", title="one"))
+            raise MalformedError("odd", b"raw")
+
+    said = await _said(Halves(), {})
+    assert len([each for each in said if isinstance(each, Refused)]) == len(FILMS)
+
+
 async def test_other_errors_end_the_run() -> None:
     reads = Reads(tt0000002=RetryableError("busy"))
     with pytest.raises(RetryableError):
