@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import msgspec
 
 from agents.due import moment, stamp_of
 from app.collecting.ledger import EventStore
-from app.connectors.base import FilmTarget, PersonTarget, Request
+from app.connectors.base import Connector, FilmTarget, PersonTarget, Request
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
+from app.connectors.redaction import Credentials
 from app.connectors.registry import make
 from app.connectors.runner import run_connector
 from app.connectors.store import Report
@@ -71,14 +73,14 @@ class _TellingSink:
     def __init__(self, sink: Sender, checkpoint: Callable[[int, int], list[Outgoing]]) -> None:
         self._sink = sink
         self._checkpoint = checkpoint
-        self._records = self._rejected = 0
+        self.records = self.rejected = 0
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         sent = list(records)
-        await self._sink.send([*self._checkpoint(self._records, self._rejected), *sent])
+        await self._sink.send([*self._checkpoint(self.records, self.rejected), *sent])
         rejected = sum(record.topic == DeadLettered.topic for record in sent)
-        self._rejected += rejected
-        self._records += len(sent) - rejected
+        self.rejected += rejected
+        self.records += len(sent) - rejected
 
 
 class Carrier:
@@ -129,12 +131,13 @@ class Carrier:
         self, name: str, config: ConnectorConfig, run: WaitingRun, started_at: str, store: EventStore
     ) -> Report:
         begun, done = self._now(), [0, None]
+        connector: Connector[Any] | None = None
 
         def advance(records: int, at: int, total: int | None) -> None:
             done[:] = [at, total]
 
         def checkpoint(records: int, rejected: int) -> list[Outgoing]:
-            if not store.fresh:
+            if connector is None or not store.fresh:
                 return []
             store.fresh = False
             spent = msgspec.structs.asdict(connector.session.counters)
@@ -142,20 +145,32 @@ class Carrier:
             told = _checkpointed(name, run, store, done, counts)
             return [self._event(told, run, f"checkpoint|{store.kept.cursor!r}")]
 
+        sink = _TellingSink(self._sink, checkpoint)
         try:
             films, people = await self._targets(run)
             times = {"begin": run.interval_start, "end": run.interval_end, "begun": started_at}
             request = Request(name, films, people, run.run_id, run.logical_date, **times)
             connector = make(config, self._fetcher, self._environ)
-            sink = _TellingSink(self._sink, checkpoint)
             return await run_connector(name, connector, sink, store, request=request, advance=advance, now=self._now)
         except Exception as error:
             # A fault of the connector's code: the run has failed, others go on.
-            log.exception("%s: run %s failed", name, run.run_id)
-            report = Report(name, "failed", error=f"{type(error).__name__}: {error}"[:1000], reaction="stop")
+            clean = self._clean(config, connector)
+            log.error("%s: run %s failed: %s", name, run.run_id, clean("".join(traceback.format_exception(error))))
+            report = Report(name, "failed", error=clean(f"{type(error).__name__}: {error}")[:1000], reaction="stop")
+            report.records, report.refused = sink.records, sink.rejected
+            if connector is not None:
+                report.cost(connector.session.counters)
             report.seconds = round(self._now() - begun, 3)
             report.cursor_before = report.cursor_after = dict(store.kept.cursor)
             return report
+
+    def _clean(self, config: ConnectorConfig, connector: Connector[Any] | None) -> Callable[[str], str]:
+        """What takes credentials out of a text."""
+        if connector is not None:
+            return connector.session.redact
+        known = Credentials(config.token_env, self._environ)
+        known.get()
+        return known.text
 
     async def _targets(self, run: WaitingRun) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
         if not run.targets:

@@ -142,11 +142,11 @@ def retry_after(header: str | None, now: float) -> float | None:
     """Seconds that a Retry-After header asks for, given as seconds or as a date; None where it says nothing."""
     if header is None:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

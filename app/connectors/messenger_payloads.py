@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from agents.messages import rfc3339
 from app.connectors.answers import Answer, decoded
 from app.connectors.base import FilmTarget
 from app.connectors.errors import AuthFailedError, MalformedError, NotFoundError, RetryableError, SourceError
 from app.connectors.film_signs import scored_title, shows_a_film
+from app.connectors.moments import stated
 from app.connectors.post_text import film_addresses, html_text, nameless
 from app.connectors.pseudonym import pseudonym
 from app.connectors.social_faults import said_by
@@ -160,7 +160,7 @@ def parse_update(raw: bytes, rooms: Sequence[str]) -> Said | None:
         str(message.sender.id) if message.sender else None,
         nameless(hidden),
         film_addresses(hidden, links),
-        rfc3339((message.edit_date or message.date) * 1000),
+        stated((message.edit_date or message.date) * 1000),
     )
 
 
@@ -266,7 +266,7 @@ def _said(event: Event, room: str) -> Said | None:
     text = _REPLY.sub("", content["body"]) if "m.in_reply_to" in relates else content["body"]
     html = content.get("formatted_body")
     links = html_text(html.rpartition("</mx-reply>")[2])[1] if isinstance(html, str) else []
-    when = rfc3339(event.origin_server_ts) if 0 < event.origin_server_ts < 1e14 else None
+    when = stated(event.origin_server_ts)
     return Said(room, ident, event.sender or None, nameless(text), film_addresses(text, links), when)
 
 

@@ -25,6 +25,8 @@ __all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "ru
 
 KEPT_FAULTS: Final = 100
 MOST_WAITING: Final = 2000
+LONGEST_PATIENCE: Final = 30 * 86_400.0
+"""No source asks for more in earnest, and far moments cannot be written."""
 ORIGIN: Final = "connector."
 """Begins the origin topic of dead letters that come from a source and not from a topic."""
 
@@ -137,17 +139,11 @@ class _Run:
         if isinstance(error, QuotaExhaustedError) and error.until is not None:
             report.retry_at = _moment(error.until)
         elif isinstance(error, RetryableError) and error.after is not None:
-            report.retry_at = _moment(now + error.after)
+            report.retry_at = _moment(now + min(error.after, LONGEST_PATIENCE))
 
     def count(self) -> None:
-        report, counted = self._report, self._session.counters
-        report.requests, report.retries, report.bytes = counted.requests, counted.retries, counted.bytes
-        report.duplicates = counted.duplicates
-        report.throttled, report.not_modified, report.quota_used = (
-            counted.throttled,
-            counted.not_modified,
-            counted.quota,
-        )
+        report = self._report
+        report.cost(self._session.counters)
         report.cursor_after = dict(self._state.cursor)
 
     def _refuse(self, refused: Refused) -> None:

@@ -36,7 +36,7 @@ def bluesky_fault(answer: Answer, now: Now) -> SourceError | None:
     said = said_by(answer)
     error, text = said.get("error"), f"{answer.url}: {said.get('message') or said.get('error')}"
     reset = answer.headers.get("ratelimit-reset", "")
-    if answer.status == 429 and "Retry-After" not in answer.headers and reset.isdigit():
+    if answer.status == 429 and "Retry-After" not in answer.headers and reset.isdecimal():
         return RetryableError(text, max(0.0, float(reset) - now()))
     if error == "ExpiredToken":
         return ExpiredError(text)

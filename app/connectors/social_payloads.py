@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from agents.messages import rfc3339
 from app.connectors.answers import decoded
 from app.connectors.base import FilmTarget
 from app.connectors.film_signs import links_to_films, names, scored_title, shows_a_film
+from app.connectors.moments import is_moment, stated
 from app.connectors.news_payloads import short_id, when
 from app.connectors.post_text import film_addresses, html_text, nameless
 from app.connectors.pseudonym import pseudonym
@@ -202,7 +202,7 @@ def parse_reddit(body: bytes) -> Page:
             id=short_id(each.name),
             text=nameless(text),
             addresses=film_addresses(text, (each.url,) if each.url else ()),
-            when=rfc3339(int(each.created_utc * 1000)) if each.created_utc else None,
+            when=stated((each.created_utc or 0) * 1000),
             url=f"https://www.reddit.com{each.permalink}" if each.permalink else None,
             lang=None,
             author=each.author,
@@ -278,7 +278,9 @@ def _sky_address(uri: str) -> str | None:
 
 
 def _seconds(submission: Submission) -> str:
-    return str(int(submission.created_utc or 0))
+    # Or one that is none would be newer than all that comes.
+    seconds = submission.created_utc or 0.0
+    return str(int(seconds) if is_moment(seconds * 1000) else 0)
 
 
 def _lang(said: str | None) -> str | None:

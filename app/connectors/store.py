@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from app.connectors.counters import Counters
 from app.connectors.errors import Reaction
 from app.connectors.limits import Spent
 from app.connectors.sent import Sent
@@ -47,6 +48,12 @@ class Report(msgspec.Struct):
     quota_used: int = 0
     cursor_before: dict[str, object] = msgspec.field(default_factory=dict)
     cursor_after: dict[str, object] = msgspec.field(default_factory=dict)
+
+    def cost(self, counted: Counters) -> None:
+        """Take over what a run cost."""
+        self.requests, self.retries, self.bytes = counted.requests, counted.retries, counted.bytes
+        self.duplicates, self.quota_used = counted.duplicates, counted.quota
+        self.throttled, self.not_modified = counted.throttled, counted.not_modified
 
 
 class State(msgspec.Struct):

@@ -285,7 +285,7 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0), ("soon", None), (None, None), ("-3", None)],
+    [("7", 7.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0), ("soon", None), (None, None), ("-3", None), ("²", None)],
 )
 def test_patience_is_asked_for_in_seconds_or_as_a_date(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, now=60.0) == seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -222,6 +223,18 @@ async def test_the_body_says_for_how_long_to_wait(
     async with serving(site):
         report = await suite.run(site, tmp_path, clock, Broker())
     assert (report.status, clock.slept) == ("success", [slept])
+
+
+@pytest.mark.parametrize("after", ["1e30", "99999999999999999999"])
+async def test_nobody_waits_for_longer_than_a_month(after: str, tmp_path: Path) -> None:
+    suite, site, clock = TestTelegram(), Telegram(), FakeClock()
+    site.faults.append(
+        status(429, f'{{"ok":false,"error_code":429,"description":"busy","parameters":{{"retry_after":{after}}}}}')
+    )
+    async with serving(site):
+        report = await suite.run(site, tmp_path, clock, Broker())
+    month = datetime.fromtimestamp(clock.time + 30 * 86_400, UTC).isoformat(timespec="seconds")
+    assert (report.status, report.reaction, report.retry_at) == ("failed", "retry", month)
 
 
 async def test_private_chats_programs_and_other_groups_are_not_read(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_service_message_says_nothing() -> None:
     assert parse_message(said, (), "t") is None
 
 
+@pytest.mark.parametrize("date", [10**15, -(10**15), 10**18, 0])
+def test_a_time_that_is_none_is_left_out(date: int) -> None:
+    said = parse_update(update(text="Heat (1995)", date=date), ())
+    assert said is not None
+    assert (said.text, said.when) == ("Heat (1995)", None)
+    event = {"type": "m.room.message", "event_id": "$1", "content": {"msgtype": "m.text", "body": "Heat (1995)"}}
+    room = parse_room(msgspec.json.encode({"chunk": [event | {"origin_server_ts": date * 1000}]}), "!r")
+    assert [one.when for one in room.said] == [None]
+
+
 @pytest.mark.parametrize(("offset", "length"), [(-5, 3), (0, 9999), (500, 3)])
 def test_entities_outside_of_the_text_do_no_harm(offset: int, length: int) -> None:
     entity = {"type": "mention", "offset": offset, "length": length}

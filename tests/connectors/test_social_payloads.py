@@ -118,6 +118,14 @@ def test_a_listing_may_hold_other_things() -> None:
     assert (found.text, found.when, found.url, found.author) == ("Heat", None, None, None)
 
 
+@pytest.mark.parametrize("moment", ["1e30", "-1e30", "1e12", "0"])
+def test_a_time_that_is_none_is_left_out_and_is_not_the_newest(moment: str) -> None:
+    body = f'{{"data":{{"children":[{{"kind":"t3","data":{{"name":"t3_a","title":"Heat","created_utc":{moment}}}}}]}}}}'
+    page = parse_reddit(body.encode())
+    assert [(found.when, found.order) for found in page.posts] == [(None, "0")]
+    assert page.orders == ["0"]
+
+
 @pytest.mark.parametrize(
     ("text", "is_of"),
     [

@@ -1,0 +1,94 @@
+"""A fault of a connector's code fails its run, with what the run cost and without what nobody may see."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.collecting import runs
+from app.collecting.runs import Carrier
+from app.connectors.base import Checkpoint, Connector, Cursor, Request, Said, observed
+from app.connectors.config import ConnectorConfig
+from app.connectors.fetch import Fetcher
+from app.connectors.session import Session
+from app.delivery.producer import Outgoing
+from schemas.catalogue import decode
+from schemas.entities import ScrapeState, WaitingRun
+from schemas.events import FactsObserved
+from schemas.scrapes import ScrapeCheckpointed, ScrapeFinished, ScrapeStarted
+
+SECRET = "s3cr3t/va1ue"
+EVENTS = (ScrapeStarted, ScrapeCheckpointed, ScrapeFinished)
+
+
+class Log:
+    """Keeps what is told of runs."""
+
+    def __init__(self) -> None:
+        self.events: list[ScrapeStarted | ScrapeCheckpointed | ScrapeFinished] = []
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Take records."""
+        self.events += [decode(each.value or b"", EVENTS, None) for each in records if each.topic == "scrape-runs"]
+
+
+class Faulty(Connector[ConnectorConfig]):
+    """Gives a record, and then fails in a way that nobody thought of."""
+
+    async def check(self) -> str:
+        """Unused."""
+        raise NotImplementedError
+
+    async def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
+        """One record."""
+        self.session.token()
+        self.session.counters.requests, self.session.counters.bytes = 3, 700
+        yield observed(FactsObserved(film_id="tt0000001", source="s", title="one"))
+        yield Checkpoint({"at": 1}, 1)
+        raise ValueError(f"odd answer of https://anna:word@example.org/?key={SECRET}")
+
+
+async def _nobody() -> tuple[tuple[()], tuple[()]]:
+    return (), ()
+
+
+async def _carried(folder: Path) -> ScrapeFinished:
+    log, config = Log(), ConnectorConfig(kind="csv", token_env="TOKEN")
+    async with Fetcher((), 5.0) as fetcher:
+        carrier = Carrier(log, fetcher, folder, _nobody, {"TOKEN": SECRET})
+        run = WaitingRun(run_id="r1", trigger="manual", attempt=1)
+        await carrier.carry_out("odd", config, run, ScrapeState())
+    finished = log.events[-1]
+    assert isinstance(finished, ScrapeFinished)
+    return finished
+
+
+async def test_a_run_that_fails_by_a_fault_of_the_code_says_what_it_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        runs, "make", lambda config, fetcher, environ: Faulty(config, Session(config, fetcher, environ))
+    )
+    finished = await _carried(tmp_path)
+    assert (finished.status, finished.cursor_after) == ("failed", {"at": 1})
+    assert (finished.counts.records, finished.counts.requests, finished.counts.bytes) == (1, 3, 700)
+    assert finished.error == "ValueError: odd answer of https://***@example.org/?key=***"
+    assert "in read" in caplog.text
+    assert SECRET not in caplog.text + msgspec.json.encode(finished).decode()
+
+
+async def test_a_connector_that_cannot_be_made_shows_no_credential_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Faulty:
+        raise ValueError(f"what is {SECRET}?")
+
+    monkeypatch.setattr(runs, "make", broken)
+    caplog.set_level(logging.DEBUG)
+    finished = await _carried(tmp_path)
+    assert finished.error == "ValueError: what is ***?"
+    assert SECRET not in caplog.text
