@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import logging
-import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import msgspec
 
 from app.collecting.outbox import Outbox
 from app.collecting.runs import Carried, totals
+from app.learning.registry import connect
 from app.settings import Mlflow
 
 log = logging.getLogger(__name__)
@@ -109,12 +109,7 @@ class ScrapeLog:
     """The experiment of scrapes. Every call may raise when MLflow is away."""
 
     def __init__(self, settings: Mlflow) -> None:
-        # Without these a server that hangs would hold the thread for minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        from mlflow.tracking import MlflowClient
-
-        self._client = MlflowClient(tracking_uri=settings.tracking_uri)
+        self._client = connect(settings.tracking_uri)
         self._name = f"{settings.experiment}-scrapes"
         self._experiment: str | None = None
 
