@@ -154,6 +154,8 @@ class ScrapeFinished(Record, frozen=True, kw_only=True, tag_field="type", tag="f
     finished_at: str
     seconds: float
     counts: ScrapeCounts
+    done: Count | None = None
+    total: Count | None = None
     cursor_before: dict[str, Any] = msgspec.field(default_factory=dict)
     cursor_after: dict[str, Any] = msgspec.field(default_factory=dict)
     state: dict[str, Any] = msgspec.field(default_factory=dict)

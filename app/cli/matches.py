@@ -9,6 +9,7 @@ import click
 from app.cli.call import Call, command
 from app.cli.output import print_json, print_table
 from app.cli.web import get, say
+from app.settings import Settings
 
 ALL = 1000
 
@@ -16,7 +17,9 @@ ALL = 1000
 def add_to(main: click.Group) -> None:
     """Add this command."""
     options = (
-        click.Option(["--resolve"], metavar="ID", help="Say of which film a mention is."),
+        click.Option(
+            ["--resolve"], metavar="ID", help="Say of which film a mention is; the beginning of its id will do."
+        ),
         click.Option(["--film"], metavar="FILM", help="With --resolve: of this film, such as tt1375666."),
         click.Option(["--none"], is_flag=True, help="With --resolve: of no film."),
     )
@@ -49,8 +52,22 @@ def _row(match: dict[str, Any]) -> list[Any]:
     return [match["mention_id"], title, match["year"], match["source"], match["reason"], ", ".join(films)]
 
 
+def _whole(settings: Settings, mention_id: str) -> str:
+    """The id of the one open mention that begins so; itself where it is an id, or where not all of them are seen."""
+    found = get(settings, "matches", limit=ALL)
+    ids = [each["mention_id"] for each in found["items"]]
+    if mention_id in ids or found["open"] > len(ids):
+        return mention_id
+    begun = [each for each in ids if each.startswith(mention_id)]
+    if len(begun) > 1:
+        raise click.UsageError(f"{len(begun)} open mentions begin with {mention_id}: give more of the id.")
+    return begun[0] if begun else mention_id
+
+
 def _resolve(call: Call, mention_id: str, film: str | None) -> None:
-    sent = say(call.settings(), "matches", mention_id, words={"film_id": film})
+    settings = call.settings()
+    mention_id = _whole(settings, mention_id)
+    sent = say(settings, "matches", mention_id, words={"film_id": film})
     if call.as_json:
         print_json(sent)
     else:

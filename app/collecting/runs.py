@@ -130,11 +130,13 @@ class Carrier:
     async def _run(
         self, name: str, config: ConnectorConfig, run: WaitingRun, started_at: str, store: EventStore
     ) -> Report:
-        begun, done = self._now(), [0, None]
+        begun, done = self._now(), list[int | None]([None, None])
         connector: Connector[Any] | None = None
 
         def advance(records: int, at: int, total: int | None) -> None:
-            done[:] = [at, total]
+            # What goes out between two checkpoints is no place in the source.
+            if at or total is not None:
+                done[:] = [at, total]
 
         def checkpoint(records: int, rejected: int) -> list[Outgoing]:
             if connector is None or not store.fresh:
@@ -158,6 +160,7 @@ class Carrier:
             log.error("%s: run %s failed: %s", name, run.run_id, clean("".join(traceback.format_exception(error))))
             report = Report(name, "failed", error=clean(f"{type(error).__name__}: {error}")[:1000], reaction="stop")
             report.records, report.refused = sink.records, sink.rejected
+            report.done, report.total = done
             if connector is not None:
                 report.cost(connector.session.counters)
             report.seconds = round(self._now() - begun, 3)
@@ -256,7 +259,7 @@ def _checkpointed(
         counts=counts,
         attempt=run.attempt,
         state=store.told(),
-        done=done[0],
+        done=done[0] or 0,
         total=done[1],
     )
 
@@ -273,6 +276,8 @@ def _finished(
         # From its first beginning on, also where a crash came between.
         seconds=report.seconds if run.started_at is None else round(now - moment(run.started_at).timestamp(), 3),
         counts=totals(run, report),
+        done=report.done,
+        total=report.total,
         cursor_before=dict(state.cursor if run.started_at is None else run.cursor_before),
         cursor_after=dict(store.kept.cursor),
         state=store.told(),

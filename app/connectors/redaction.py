@@ -13,7 +13,9 @@ SHORTEST: Final = 4
 """Shorter values would blacken ordinary text."""
 HIDDEN: Final = "***"
 _QUERY = re.compile(
-    r"([?&](?:api[_-]?key|key|token|access[_-]?token|client[_-]?secret|secret|password|sig|signature|auth)=)[^&#\s\"'<>]+",
+    r"([?&](?:api[_-]?key|key|token|access[_-]?token|client[_-]?secret|secret|password|sig|signature|auth)=)"
+    # What ends the sentence in which an address stands is no part of it.
+    r"[^&#\s\"'<>]+?(?=[:;,.!?)\]]*(?:[&#\s\"'<>]|$))",
     re.I,
 )
 _USER = re.compile(r"(\w+://)[^/@\s\"']+@")

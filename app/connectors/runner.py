@@ -118,6 +118,7 @@ class _Run:
                 sent = await self.flush()
                 self._state.cursor, self._state.validators = said.cursor, self._session.validators()
                 self._store.save(self._name, self._state)
+                self._report.done, self._report.total = said.done, said.total
                 self._advance(sent, said.done, said.total)
         if len(self._waiting) >= MOST_WAITING:
             self._advance(await self.flush(), 0, None)

@@ -23,7 +23,8 @@ class Report(msgspec.Struct):
     A failed run has an `error` and the `reaction` to it; `retry_at` is the moment (RFC 3339) from which on it may go
     better, where the source said so. Counts of requests, retries, 429s (`throttled`), 304s (`not_modified`), bytes
     of bodies, and what was spent of daily quotas are those of this run. `duplicates` of the `records` were the same, to
-    the last character, as one that the connector sent before, as far as is remembered.
+    the last character, as one that the connector sent before, as far as is remembered. `done` of `total` says how far
+    the last checkpoint was, None where there was none.
     """
 
     connector: str
@@ -46,6 +47,8 @@ class Report(msgspec.Struct):
     not_modified: int = 0
     bytes: int = 0
     quota_used: int = 0
+    done: int | None = None
+    total: int | None = None
     cursor_before: dict[str, object] = msgspec.field(default_factory=dict)
     cursor_after: dict[str, object] = msgspec.field(default_factory=dict)
 

@@ -226,7 +226,10 @@ def _of_run(message: Message[RunEvent]) -> tuple[Document, Document]:
         return {**identity, **told, "status": "running"}, initial
     if isinstance(event, SlaMissed):
         return {**identity, "sla_missed": True}, {**initial, "status": WAITING}
-    return {**identity, **{name: msgspec.to_builtins(getattr(event, name)) for name in _OF_END}}, initial
+    ended = {name: msgspec.to_builtins(getattr(event, name)) for name in _OF_END}
+    # Where no life of the run came to a checkpoint, and of runs of older versions, it is as far as was told before.
+    reached = {} if event.done is None else {"done": event.done, "total": event.total}
+    return {**identity, **ended, **reached}, initial
 
 
 _OF_END: Final = (

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.cli import connector_runs
@@ -22,7 +23,7 @@ from schemas.scrapes import (
     SteerConnector,
 )
 from tests.cli.conftest import Marquee
-from tests.web.collecting import fill_collecting, make_collecting_worker, told
+from tests.web.collecting import fill_collecting, make_collecting_worker, mention, told
 from tests.web.stand_ins import FakeWorker, service_of
 from tests.web.test_connectors import read
 
@@ -208,6 +209,14 @@ def test_open_matches_are_listed_and_resolved(marquee: Marquee, served: Serving)
         ResolveMention(mention_id="m0", film_id="tt0000001"),
         ResolveMention(mention_id="m1", film_id=None),
     ]
+
+
+def test_the_beginning_of_an_id_names_the_one_open_mention_that_begins_so(marquee: Marquee, served: Serving) -> None:
+    assert "2 open mentions begin with m" in marquee.mistake("matches", "--resolve", "m", "--none", code=2)
+    assert served.sent == []
+    found = msgspec.structs.replace(mention(3), mention_id="f00d" * 8)
+    served.run(served.worker.store.collecting.put_unresolved([told(3, found)]))
+    assert f"{'f00d' * 8} is of no film" in marquee("matches", "--resolve", "f00d", "--none").stdout
 
 
 @pytest.mark.parametrize(

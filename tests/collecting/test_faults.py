@@ -48,7 +48,9 @@ class Faulty(Connector[ConnectorConfig]):
         self.session.token()
         self.session.counters.requests, self.session.counters.bytes = 3, 700
         yield observed(FactsObserved(film_id="tt0000001", source="s", title="one"))
-        yield Checkpoint({"at": 1}, 1)
+        yield Checkpoint({"at": 1}, 1, 9)
+        if self.config.source == "good":
+            return
         raise ValueError(f"odd answer of https://anna:word@example.org/?key={SECRET}")
 
 
@@ -56,8 +58,8 @@ async def _nobody() -> tuple[tuple[()], tuple[()]]:
     return (), ()
 
 
-async def _carried(folder: Path) -> ScrapeFinished:
-    log, config = Log(), ConnectorConfig(kind="csv", token_env="TOKEN")
+async def _carried(folder: Path, source: str | None = None) -> ScrapeFinished:
+    log, config = Log(), ConnectorConfig(kind="csv", token_env="TOKEN", source=source)
     async with Fetcher((), 5.0) as fetcher:
         carrier = Carrier(log, fetcher, folder, _nobody, {"TOKEN": SECRET})
         run = WaitingRun(run_id="r1", trigger="manual", attempt=1)
@@ -79,6 +81,17 @@ async def test_a_run_that_fails_by_a_fault_of_the_code_says_what_it_cost(
     assert finished.error == "ValueError: odd answer of https://***@example.org/?key=***"
     assert "in read" in caplog.text
     assert SECRET not in caplog.text + msgspec.json.encode(finished).decode()
+
+
+@pytest.mark.parametrize("source", ["good", None])
+async def test_the_end_of_a_run_says_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None
+) -> None:
+    monkeypatch.setattr(
+        runs, "make", lambda config, fetcher, environ: Faulty(config, Session(config, fetcher, environ))
+    )
+    finished = await _carried(tmp_path, source)
+    assert (finished.status, finished.done, finished.total) == ("success" if source else "failed", 1, 9)
 
 
 async def test_a_connector_that_cannot_be_made_shows_no_credential_either(

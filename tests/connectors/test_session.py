@@ -350,6 +350,8 @@ async def test_credentials_are_blackened_however_they_are_written() -> None:
         assert session.redact_raw(b"x a/b+c d x") == b"x *** x"
         told = session.redact("https://user:word@h/p?api_key=1&q=2&token=3#x https://h/?monkey=4")
         assert told == "https://***@h/p?api_key=***&q=2&token=***#x https://h/?monkey=4"
+        told = session.redact("https://h/?q=1&api-key=a:b.c: the server answered 429 (https://h/?key=d=).")
+        assert told == "https://h/?q=1&api-key=***: the server answered 429 (https://h/?key=***)."
 
 
 class Feed(Connector[ConnectorConfig]):

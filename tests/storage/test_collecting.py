@@ -17,6 +17,7 @@ from schemas.mentions import Candidate, MatchUnresolved, MentionMatched
 from schemas.scrapes import (
     ConnectorSteered,
     ScrapeAdmitted,
+    ScrapeCheckpointed,
     ScrapeCounts,
     ScrapeFinished,
     ScrapeStarted,
@@ -75,6 +76,17 @@ async def test_the_history_is_the_same_in_whatever_overlap_it_is_told(store: Sto
     (state,) = await store.runs.states(["guardian"])
     assert (state.paused, state.pause_reason) == (True, "the key was refused")
     assert state.last_run == runs[0]
+
+
+async def test_a_run_that_is_over_is_as_far_as_its_end_says():
+    store = MemoryStore()
+    way = ScrapeCheckpointed(run_id="a", connector="guardian", cursor={}, counts=ScrapeCounts(), done=1, total=9)
+    ends = [finished("a"), finished("a", done=9, total=9)]
+    for offset, (end, done) in enumerate(zip(ends, (1, 9), strict=True)):
+        events = (admitted("a"), started("a"), way, end)
+        await store.collecting.put_runs([told(offset * 9 + n, event) for n, event in enumerate(events)])
+        (run,) = (await store.runs.runs("guardian", 10)).items
+        assert (run.status, run.done, run.total) == ("success", done, 9)
 
 
 async def test_runs_that_another_one_carries_out_have_no_history_of_their_own():

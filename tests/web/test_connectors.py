@@ -131,6 +131,16 @@ async def test_a_run_from_the_start_is_told_to_begin_anew_first(collecting: Runn
     assert isinstance(asked, ScrapeRequested)
 
 
+@pytest.mark.parametrize("path", ["/connectors/by-hand/run", "/connectors/daily/pause", "/matches/m0"])
+async def test_json_that_is_sent_as_a_form_is_not_ignored(collecting: Running, path: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with collecting.post(path, data=b'{"from_start": true}', headers=form) as response:
+        problem = await response.json(content_type=None)
+        assert response.status == 415
+    assert "Content-Type: application/json" in problem["detail"]
+    assert collecting.worker.producer.sent == []
+
+
 async def test_who_runs_a_paused_connector_is_told_that_it_waits(collecting: Running) -> None:
     answer = await post(collecting, "/connectors/daily/run", {})
     assert answer["paused"] is True
