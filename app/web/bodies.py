@@ -45,10 +45,10 @@ async def read_fields(request: web.Request, kind: type[T]) -> T:
     if request.content_type != FORM:
         return await read_json(request, kind)
     raw, charset = await read_body(request, MAX_BODY, TOO_LARGE), request.charset or "utf-8"
+    if raw.lstrip()[:1] in (b"{", b"["):
+        # As curl does with --data; taken for a form it would have no field that is known.
+        raise Problem(415, "This is JSON sent as a form: send the header `Content-Type: application/json`.")
     try:
-        if (await request.read()).lstrip()[:1] in (b"{", b"["):
-            # As curl does with --data; taken for a form it would have no field that is known.
-            raise Problem(415, "This is JSON sent as a form: send the header `Content-Type: application/json`.")
         # What a form leaves empty is as if it were not there.
         given = dict(parse_qsl(raw.rstrip().decode(charset), encoding=charset))
     except (ValueError, LookupError) as error:
