@@ -9,6 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,8 +157,10 @@ class ScrapeLog:
                 path = Path(directory) / REJECTED
                 with path.open("w", encoding="utf-8", newline="") as file:
                     rows = csv.writer(file)
-                    rows.writerow(["line", "reason"])
-                    rows.writerows(report.faults)
+                    rows.writerow(["line", "reason", "record"])
+                    # A notice of an older version has no records.
+                    quoted = zip_longest(report.faults, report.quoted, fillvalue="")
+                    rows.writerows((*fault, record) for fault, record in quoted)
                 self._client.log_artifact(name, str(path))
             if report.error is not None:
                 path = Path(directory) / "error.txt"

@@ -24,6 +24,8 @@ from schemas.base import Rejected
 __all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "run_connector"]
 
 KEPT_FAULTS: Final = 100
+QUOTED: Final = 2000
+"""Bytes of a refused record that its run's report shows; the dead letter has all of it."""
 MOST_WAITING: Final = 2000
 LONGEST_PATIENCE: Final = 30 * 86_400.0
 """No source asks for more in earnest, and far moments cannot be written."""
@@ -97,6 +99,8 @@ class _Run:
         self._name, self._session = name, connector.session
         self._terms: Terms = connector.config.terms
         self._terms_from = terms_from
+        # Reports and MLflow forget nobody, and nothing in time.
+        self._quotable = self._terms.ttl_days is None and connector.about == "films"
         self._sink, self._store, self._state, self._report = sink, store, state, report
         self._advance, self._now = advance, now
         self._waiting: list[Outgoing] = []
@@ -154,6 +158,7 @@ class _Run:
         self._report.refused += 1
         if len(self._report.faults) < KEPT_FAULTS:
             self._report.faults.append((refused.row, reason))
+            self._report.quoted.append(raw[:QUOTED].decode(errors="replace") if self._quotable else "")
 
 
 def outgoing(observed: Observed, now: float, terms: Terms, terms_from: float) -> Outgoing:

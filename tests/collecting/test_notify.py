@@ -208,7 +208,7 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
     server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
     try:
         async with tracking(Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox") as logged:
-            resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], requests=4)
+            resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], quoted=["7;x"], requests=4)
             resumed.run.counts = ScrapeCounts(records=30, requests=2)
             await Notifier(None, logged)(resumed)
             await Notifier(None, logged)(carried())
@@ -225,7 +225,7 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
         assert (partial.data.metrics["duplicates"], failed.data.metrics["duplicates"]) == (5, 0)
         assert partial.data.metrics["seconds"] == 2.5
         path = client.download_artifacts(partial.info.run_id, "rejected.csv", str(tmp_path))
-        assert rejected(path) == ["line,reason", '3,"no ""number"""']
+        assert rejected(path) == ["line,reason,record", '3,"no ""number""",7;x']
         assert failed.data.tags["status"] == "failed"
     finally:
         await server.child.stop()
