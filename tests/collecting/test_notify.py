@@ -208,7 +208,9 @@ async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_p
     server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
     try:
         async with tracking(Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox") as logged:
-            resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], quoted=["7;x"], requests=4)
+            resumed = carried(
+                "partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], quoted=["7;x"], requests=4
+            )
             resumed.run.counts = ScrapeCounts(records=30, requests=2)
             await Notifier(None, logged)(resumed)
             await Notifier(None, logged)(carried())
