@@ -36,6 +36,11 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
         return bool(self.headers) and self.headers[0][0] == FILLER_HEADER
 
 
+def as_filler(raw: Raw) -> Raw:
+    """A record of which nothing counts but its place."""
+    return msgspec.structs.replace(raw, headers=[(FILLER_HEADER, b"1")])
+
+
 def of_aiokafka(record: Any) -> Raw:
     """An aiokafka ConsumerRecord."""
     return Raw(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from schemas.ids import is_celebrity_id
 from schemas.pictures import FindDropped, ForgetCelebrity
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 FORGETS: Final = ForgetCelebrity.topic
 DROPS: Final = FindDropped.topic
@@ -92,7 +94,7 @@ class Eraser:
             later: dict[str, Gone] = {}
             for person, found_at in _drops(records):
                 gone = later.get(person) or self._book.people.get(person)
-                if gone is not None and found_at > max(gone.at, gone.silent):
+                if gone is not None and found_at > gone.until:
                     later[person] = msgspec.structs.replace(gone, silent=found_at)
             self._book.drops_read_to = max([self._book.drops_read_to, *(record.offset + 1 for record in records)])
             if later:
@@ -166,23 +168,22 @@ def _partitions(directory: Path) -> Iterator[tuple[str, int]]:
 
 
 def _commands(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, Gone]]:
-    for record in records:
-        if record.value is None or b"forget" not in record.value:
-            continue
-        try:
-            said = msgspec.json.decode(record.value, type=ForgetCelebrity)
-        except UNREADABLE:
-            continue
+    for record, said in _read(records, ForgetCelebrity, b"forget"):
         if is_celebrity_id(said.celebrity_id):
             yield said.celebrity_id, Gone(record.offset + 1, record.timestamp)
 
 
 def _drops(records: Iterable[ArchivedRecord]) -> Iterator[tuple[str, int]]:
+    for record, said in _read(records, FindDropped, b"dropped"):
+        yield said.celebrity_id, caused_at(said.found_at, record.timestamp)
+
+
+def _read(records: Iterable[ArchivedRecord], kind: type[R], sign: bytes) -> Iterator[tuple[ArchivedRecord, R]]:
+    """The records of one type among those of its topic; only what has its `sign` in it is worth decoding."""
     for record in records:
-        if record.value is None or b"dropped" not in record.value:
+        if record.value is None or sign not in record.value:
             continue
         try:
-            said = msgspec.json.decode(record.value, type=FindDropped)
+            yield record, msgspec.json.decode(record.value, type=kind)
         except UNREADABLE:
             continue
-        yield said.celebrity_id, caused_at(said.found_at, record.timestamp)

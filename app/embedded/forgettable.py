@@ -47,6 +47,11 @@ class Gone(msgspec.Struct, frozen=True):
     silent: int = 0
 
     @property
+    def until(self) -> int:
+        """Up to when whatever was found of the person is not of a later life."""
+        return max(self.at, self.silent)
+
+    @property
     def mark(self) -> tuple[int, int]:
         """What grows with everything that is to be erased of the person."""
         return self.order, self.silent
@@ -110,7 +115,7 @@ def _is_of(topic: str, record: ArchivedRecord, said: _Said, name: str, people: M
         return said.order <= gone.order
     headers: Any = record.headers
     envelope, _ = read_envelope(headers, "")
-    until = max(gone.at, gone.silent) if topic == ImageFound.topic else gone.at
+    until = gone.until if topic == ImageFound.topic else gone.at
     return caused_at(envelope.time, record.timestamp) <= until
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.delivery.raw import FILLER_HEADER, Raw
+from app.delivery.raw import Raw, as_filler
 from app.embedded.history import records
 from app.embedded.partition_log import archived_topics
 from app.embedded.replay import Feed
@@ -81,6 +81,4 @@ class _PassingOver:
         await self._feed.close()
 
     def _kept(self, raw: Raw) -> Raw:
-        if (raw.topic, raw.partition, raw.offset) not in self._places:
-            return raw
-        return msgspec.structs.replace(raw, headers=[(FILLER_HEADER, b"1")])
+        return as_filler(raw) if (raw.topic, raw.partition, raw.offset) in self._places else raw

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from app.delivery.guard import Reader
 from app.delivery.producer import Sender
-from app.delivery.raw import FILLER_HEADER, Raw
+from app.delivery.raw import Raw, as_filler
 from app.delivery.stage_worker import StageTable, StageWorker
 from app.embedded.lasting import lasting
 from app.embedded.reached import Outcomes, Reaching
@@ -127,10 +125,7 @@ class Skipping:
     async def close(self) -> None:
         """Move the marks: a record that only holds a place is passed over, which is all that is wanted."""
         if self._last:
-            placeholder = [(FILLER_HEADER, b"1")]
-            await self._worker.process(
-                [msgspec.structs.replace(raw, headers=placeholder) for raw in self._last.values()]
-            )
+            await self._worker.process([as_filler(raw) for raw in self._last.values()])
 
 
 class Learning:
