@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from app.embedded.broker import Broker
+from app.embedded.mlflow import Mlflow
 from app.embedded.mongo import Mongo
 from app.embedded.ports import PortBook
 from app.embedded.servers import ServerT, start_server
+from app.learning.registry import connect
 from tests.kafka_server import KafkaMissingError, KafkaServer
 
 REQUIRE_KAFKA = "MARQUEE_REQUIRE_KAFKA"
@@ -52,6 +54,21 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongo]:
 def mongo(mongo_server: Mongo) -> str:
     """The address of an empty database."""
     return mongo_server.url.rpartition("/")[0] + f"/test_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
+    """The embedded MLflow."""
+    yield from _server(Mlflow, tmp_path_factory.mktemp("mlflow"))
+
+
+@pytest.fixture
+def mlflow(mlflow_server: Mlflow) -> Mlflow:
+    """The same with nothing registered; its experiments stay, so give yours a name of its own."""
+    client = connect(mlflow_server.url)
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return mlflow_server
 
 
 def _server(kind: type[ServerT], directory: Path) -> Iterator[ServerT]:

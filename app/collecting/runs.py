@@ -6,6 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +15,13 @@ import msgspec
 
 from agents.due import moment, stamp_of
 from app.collecting.ledger import EventStore
+from app.collecting.rejects import Rejects
 from app.connectors.base import Connector, FilmTarget, PersonTarget, Request
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
 from app.connectors.redaction import Credentials
 from app.connectors.registry import make
-from app.connectors.runner import run_connector
+from app.connectors.runner import Refuse, run_connector
 from app.connectors.store import Report
 from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
@@ -54,6 +56,8 @@ class Carried:
     report: Report
     retried: bool
     """Whether another attempt was asked for."""
+    rejected: str = ""
+    """The file with what it refused, empty where there is none."""
 
 
 def command_of(record: ScrapeRequested | SteerConnector | SlaMissed, now: float) -> Outgoing:
@@ -94,8 +98,10 @@ class Carrier:
         everyone: Callable[[], Awaitable[tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]]],
         environ: Mapping[str, str],
         now: Callable[[], float] = time.time,
+        rejects: Rejects | None = None,
     ) -> None:
         self._sink = sink
+        self._rejects = rejects or Rejects(data_dir, most=0)
         self._fetcher = fetcher
         self._data_dir = data_dir
         self._everyone = everyone
@@ -118,17 +124,18 @@ class Carrier:
         )
         await self._tell(started, f"started|{began}")
         store = EventStore(self._data_dir, state)
-        report = await self._run(name, config, run, started.started_at, store)
+        with closing(await self._rejects.open(name, run.run_id, run.attempt, started.started_at)) as spool:
+            report = await self._run(name, config, run, started.started_at, store, spool.add)
         retry = self._retry(name, config, run, report)
         if retry is not None:
             # Before the end is told: nobody would ask for it after a crash between the two.
             await self._sink.send([command_of(retry, self._now())])
         await self._tell(_finished(name, run, report, store, state, self._now()), "finished")
         store.settle()
-        return Carried(name, run, report, retry is not None)
+        return Carried(name, run, report, retry is not None, spool.name)
 
     async def _run(
-        self, name: str, config: ConnectorConfig, run: WaitingRun, started_at: str, store: EventStore
+        self, name: str, config: ConnectorConfig, run: WaitingRun, started_at: str, store: EventStore, refuse: Refuse
     ) -> Report:
         begun, done = self._now(), list[int | None]([None, None])
         connector: Connector[Any] | None = None
@@ -153,7 +160,8 @@ class Carrier:
             times = {"begin": run.interval_start, "end": run.interval_end, "begun": started_at}
             request = Request(name, films, people, run.run_id, run.logical_date, **times)
             connector = make(config, self._fetcher, self._environ)
-            return await run_connector(name, connector, sink, store, request=request, advance=advance, now=self._now)
+            hear: dict[str, Any] = {"advance": advance, "refuse": refuse, "now": self._now}
+            return await run_connector(name, connector, sink, store, request=request, **hear)
         except Exception as error:
             # A fault of the connector's code: the run has failed, others go on.
             clean = self._clean(config, connector)

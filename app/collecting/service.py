@@ -17,6 +17,7 @@ from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
 from app.collecting.notify import Notice, Notifier, Webhook
 from app.collecting.outbox import Outbox
+from app.collecting.rejects import MOST_BYTES, Rejects
 from app.collecting.runs import Carried, Carrier, film_target, person_target
 from app.collecting.tracking import RunTracking
 from app.connectors.base import FilmTarget, PersonTarget
@@ -53,12 +54,14 @@ class CollectorService(Service):  # type: ignore[misc]
         self.settings = settings
         self._store = store
         self._fetcher = Fetcher.of(settings)
-        carrier = Carrier(sink, self._fetcher, settings.data_dir, self._everyone, environ)
+        kept = MOST_BYTES if settings.mlflow.tracking_uri else 0
+        rejects = Rejects(settings.data_dir / "connectors" / "rejected", kept)
+        carrier = Carrier(sink, self._fetcher, settings.data_dir, self._everyone, environ, rejects=rejects)
         board = TableBoard(settings.topics.partitions, owned, rows)
         usable = usable_connectors(settings)
         self._kinds = {name: config.kind for name, config in usable.items()}
         told, notices = settings.collecting, settings.data_dir / "connectors" / "notices"
-        self._tracking = RunTracking(settings.mlflow, Outbox(notices / "mlflow", Carried), self._kinds)
+        self._tracking = RunTracking(settings.mlflow, Outbox(notices / "mlflow", Carried), rejects, self._kinds)
         hook = told.webhook, told.webhook_timeout, self._fetcher, Outbox(notices / "webhook", Notice)
         self._webhook = Webhook(*hook) if told.webhook else None
         self.collector = Collector(usable, board, sink, carrier, notify=Notifier(self._webhook, self._tracking))

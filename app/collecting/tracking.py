@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import logging
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from app.collecting.outbox import Outbox
+from app.collecting.rejects import Rejects, write_csv
 from app.collecting.runs import Carried, totals
 from app.learning.registry import connect
 from app.settings import Mlflow
@@ -36,11 +35,13 @@ class RunTracking:
         self,
         settings: Mlflow,
         outbox: Outbox[Carried],
+        rejects: Rejects,
         kinds: dict[str, str] | None = None,
         pause: float = PAUSE_SECONDS,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
+        self._rejects = rejects
         self._kinds = kinds if kinds is not None else {}
         self._pause = pause
         self._client: ScrapeLog | None = None
@@ -48,7 +49,9 @@ class RunTracking:
         self._waiting: asyncio.Queue[tuple[str, Carried, bool]] = asyncio.Queue(MOST_WAITING)
         self.available: bool | None = None
         """Whether the last call reached MLflow; None before the first."""
-        for name, carried in outbox.left() if settings.tracking_uri else ():
+        left = outbox.left() if settings.tracking_uri else []
+        rejects.sweep({carried.rejected for _, carried in left})
+        for name, carried in left:
             self._put(name, carried, again=True)
 
     def log(self, carried: Carried) -> None:
@@ -58,9 +61,14 @@ class RunTracking:
 
     def _put(self, name: str, carried: Carried, again: bool = False) -> None:
         if self._waiting.full():
-            self._outbox.done(self._waiting.get_nowait()[0])
+            self._done(*self._waiting.get_nowait()[:2])
             self._waiting.task_done()
         self._waiting.put_nowait((name, carried, again))
+
+    def _done(self, name: str, carried: Carried) -> None:
+        self._outbox.done(name)
+        # Not before: a notice whose file is gone would tell less.
+        self._rejects.remove(carried.rejected)
 
     async def run(self) -> None:
         """Log what an earlier life left behind, then what is put, until cancelled."""
@@ -69,7 +77,7 @@ class RunTracking:
             try:
                 await self._log(carried, again)
                 # Not where a stop cut it off: then the next life logs it.
-                self._outbox.done(name)
+                self._done(name, carried)
             finally:
                 self._waiting.task_done()
 
@@ -100,7 +108,7 @@ class RunTracking:
 
     def _send(self, carried: Carried, again: bool) -> None:
         if self._client is None:
-            self._client = ScrapeLog(self._settings)
+            self._client = ScrapeLog(self._settings, self._rejects)
         if again:
             self._client.remove(carried)
         self._client.log(carried, self._kinds.get(carried.connector, ""))
@@ -109,8 +117,9 @@ class RunTracking:
 class ScrapeLog:
     """The experiment of scrapes. Every call may raise when MLflow is away."""
 
-    def __init__(self, settings: Mlflow) -> None:
+    def __init__(self, settings: Mlflow, rejects: Rejects) -> None:
         self._client = connect(settings.tracking_uri)
+        self._rejects = rejects
         self._name = f"{settings.experiment}-scrapes"
         self._experiment: str | None = None
 
@@ -153,14 +162,8 @@ class ScrapeLog:
     def _artifacts(self, name: str, carried: Carried) -> None:
         report = carried.report
         with tempfile.TemporaryDirectory(prefix="marquee-") as directory:
-            if report.faults:
-                path = Path(directory) / REJECTED
-                with path.open("w", encoding="utf-8", newline="") as file:
-                    rows = csv.writer(file)
-                    rows.writerow(["line", "reason", "record"])
-                    # A notice of an older version has no records.
-                    quoted = zip_longest(report.faults, report.quoted, fillvalue="")
-                    rows.writerows((*fault, record) for fault, record in quoted)
+            path, refused = Path(directory) / REJECTED, totals(carried.run, report).rejected
+            if write_csv(self._rejects.rows(carried.rejected, report.faults, refused), path):
                 self._client.log_artifact(name, str(path))
             if report.error is not None:
                 path = Path(directory) / "error.txt"

@@ -24,8 +24,6 @@ from schemas.base import Rejected
 __all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "run_connector"]
 
 KEPT_FAULTS: Final = 100
-QUOTED: Final = 2000
-"""Bytes of a refused record that its run's report shows; the dead letter has all of it."""
 MOST_WAITING: Final = 2000
 LONGEST_PATIENCE: Final = 30 * 86_400.0
 """No source asks for more in earnest, and far moments cannot be written."""
@@ -33,6 +31,7 @@ ORIGIN: Final = "connector."
 """Begins the origin topic of dead letters that come from a source and not from a topic."""
 
 Advance = Callable[[int, int, int | None], None]
+Refuse = Callable[[Refused], None]
 
 
 async def run_connector(
@@ -44,12 +43,14 @@ async def run_connector(
     request: Request | None = None,
     from_start: bool = False,
     advance: Advance = lambda records, done, total: None,
+    refuse: Refuse = lambda refused: None,
     now: Callable[[], float] = time.time,
 ) -> Report:
     """Run a connector to its end. A source that fails ends the run with what came before kept.
 
     `request` says about whom (default: nobody in particular); `advance` hears after each acknowledged batch how many
-    records it had, and how far of what total the source is.
+    records it had, and how far of what total the source is; `refuse` hears of each refused record, without credentials,
+    and without the record where its source, or whom it is about, forbids to keep it for good.
     """
     kept = store.load(name)
     # Asking anew means without the validators too, or the source would answer that nothing changed.
@@ -61,7 +62,7 @@ async def run_connector(
     connector.session.begin(state.validators, store)
     # A record that a life of this run sends again after a kill is the same in every byte.
     terms_from = datetime.fromisoformat(asked.begun).timestamp() if asked.begun else began
-    run = _Run(name, connector, sink, store, state, report, advance, now, terms_from)
+    run = _Run(name, connector, sink, store, state, report, advance, refuse, now, terms_from)
     try:
         async with aclosing(connector.read(asked, state.cursor)) as said:
             async for each in said:
@@ -93,6 +94,7 @@ class _Run:
         state: State,
         report: Report,
         advance: Advance,
+        refuse: Refuse,
         now: Callable[[], float],
         terms_from: float,
     ) -> None:
@@ -102,7 +104,7 @@ class _Run:
         # Reports and MLflow forget nobody, and nothing in time.
         self._quotable = self._terms.ttl_days is None and connector.about == "films"
         self._sink, self._store, self._state, self._report = sink, store, state, report
-        self._advance, self._now = advance, now
+        self._advance, self._tell, self._now = advance, refuse, now
         self._waiting: list[Outgoing] = []
         self._ids: list[str] = []
         self.sent = store.sent(name)
@@ -158,7 +160,7 @@ class _Run:
         self._report.refused += 1
         if len(self._report.faults) < KEPT_FAULTS:
             self._report.faults.append((refused.row, reason))
-            self._report.quoted.append(raw[:QUOTED].decode(errors="replace") if self._quotable else "")
+        self._tell(refused if self._quotable else Refused(refused.row, reason, b""))
 
 
 def outgoing(observed: Observed, now: float, terms: Terms, terms_from: float) -> Outgoing:

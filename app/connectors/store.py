@@ -33,8 +33,6 @@ class Report(msgspec.Struct):
     duplicates: int = 0
     refused: int = 0
     faults: list[tuple[int, str]] = msgspec.field(default_factory=list)
-    quoted: list[str] = msgspec.field(default_factory=list)
-    """The beginning of each record in `faults`; empty where its source, or whom it is about, forbids to keep it."""
     notes: list[str] = msgspec.field(default_factory=list)
     error: str | None = None
     started_at: str = ""

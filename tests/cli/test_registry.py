@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,6 @@ import pytest
 from app.embedded.addresses import Addresses, publish
 from app.embedded.lock import DirectoryLock
 from app.embedded.mlflow import Mlflow as MlflowServer
-from app.embedded.ports import PortBook
-from app.embedded.servers import start_server
-from app.learning.registry import connect
 from app.learning.tracking import Report, RunLog
 from app.settings import Mlflow
 from tests.cli.conftest import Marquee
@@ -26,28 +21,17 @@ from tests.cli.conftest import Marquee
 ADDRESS = "MARQUEE_MLFLOW__TRACKING_URI"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    directory = tmp_path_factory.mktemp("mlflow")
-    started = asyncio.run(start_server(MlflowServer, directory, PortBook(directory / "ports.json"), MlflowServer.name))
-    yield started
-    asyncio.run(started.child.stop())
-
-
 @pytest.fixture
-def empty(marquee: Marquee, server: MlflowServer) -> Marquee:
+def empty(marquee: Marquee, mlflow: MlflowServer) -> Marquee:
     """The command line with an MLflow in which nothing is registered."""
-    marquee.environment[ADDRESS] = server.url
-    client = connect(server.url)
-    for model in client.search_registered_models():
-        client.delete_registered_model(model.name)
+    marquee.environment[ADDRESS] = mlflow.url
     return marquee
 
 
 @pytest.fixture
-def filled(empty: Marquee, server: MlflowServer, request: pytest.FixtureRequest) -> Marquee:
+def filled(empty: Marquee, mlflow: MlflowServer, request: pytest.FixtureRequest) -> Marquee:
     """Two versions of one model, the second the champion, then one of another."""
-    log = RunLog(Mlflow(tracking_uri=server.url, experiment=request.node.name))
+    log = RunLog(Mlflow(tracking_uri=mlflow.url, experiment=request.node.name))
     for name, version, skill, metrics in (
         ("future-rating", "a", 0.95, {"mae": 0.5, "running_mean": 0.52, "expert_x": 1.0}),
         ("future-rating", "b", 0.90, {"mae": 0.4, "running_mean": 0.52, "expert_x": 1.0}),
@@ -130,14 +114,14 @@ def test_an_empty_registry_says_how_it_is_filled(empty: Marquee) -> None:
 
 @pytest.mark.embedded
 def test_an_embedded_marquee_is_asked_where_its_mlflow_is(
-    filled: Marquee, server: MlflowServer, tmp_path: Path
+    filled: Marquee, mlflow: MlflowServer, tmp_path: Path
 ) -> None:
     del filled.environment[ADDRESS], filled.environment["MARQUEE_BROKER__URL"]
     lock = DirectoryLock(tmp_path / "data")
     lock.acquire()
     try:
         nowhere = "mongodb://127.0.0.1:1/marquee"
-        publish(tmp_path / "data", Addresses("kafka://127.0.0.1:1", nowhere, server.url, None, os.getpid()))
+        publish(tmp_path / "data", Addresses("kafka://127.0.0.1:1", nowhere, mlflow.url, None, os.getpid()))
         assert len(filled.json("models", "compare", "--data-dir", "data")) == 3
         assert len(filled.json("models", "compare")) == 3
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,14 +16,14 @@ from aiohttp import web
 
 from app.collecting.notify import Notice, Notifier, Webhook, notice_of
 from app.collecting.outbox import Outbox
+from app.collecting.rejects import Rejects
 from app.collecting.runs import Carried
 from app.collecting.tracking import RunTracking, ScrapeLog
 from app.connectors.errors import Reaction
 from app.connectors.fetch import Fetcher
 from app.connectors.store import Report
 from app.embedded.mlflow import Mlflow as MlflowServer
-from app.embedded.ports import PortBook, free_port
-from app.embedded.servers import start_server
+from app.embedded.ports import free_port
 from app.observe import metrics
 from app.settings import Mlflow
 from schemas.entities import WaitingRun
@@ -192,7 +193,7 @@ async def test_runs_are_counted_by_connector() -> None:
 
 @asynccontextmanager
 async def tracking(settings: Mlflow, folder: Path) -> AsyncIterator[RunTracking]:
-    found = RunTracking(settings, Outbox(folder, Carried), {"daily": "csv"}, pause=0.01)
+    found = RunTracking(settings, Outbox(folder, Carried), Rejects(folder), {"daily": "csv"}, pause=0.01)
     task = asyncio.create_task(found.run())
     yield found
     task.cancel()
@@ -202,35 +203,32 @@ async def tracking(settings: Mlflow, folder: Path) -> AsyncIterator[RunTracking]
 
 
 @pytest.mark.embedded
-async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(tmp_path: Path) -> None:
+async def test_each_run_is_one_in_mlflow_with_figures_and_rejected_records(
+    tmp_path: Path, mlflow: MlflowServer
+) -> None:
     from mlflow.tracking import MlflowClient
 
-    server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
-    try:
-        async with tracking(Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox") as logged:
-            resumed = carried(
-                "partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], quoted=["7;x"], requests=4
-            )
-            resumed.run.counts = ScrapeCounts(records=30, requests=2)
-            await Notifier(None, logged)(resumed)
-            await Notifier(None, logged)(carried())
-            await logged.drained(120)
-            assert logged.available is True
-        client = MlflowClient(tracking_uri=server.url)
-        experiment = client.get_experiment_by_name("tests-scrapes")
-        failed, partial = client.search_runs([experiment.experiment_id])
-        assert (partial.info.status, failed.info.status) == ("FINISHED", "FAILED")
-        assert partial.data.params == {
-            "connector": "daily", "kind": "csv", "trigger": "schedule", "logical_date": DATE, "attempt": "2",
-        }  # fmt: skip
-        assert (partial.data.metrics["records"], partial.data.metrics["requests"]) == (42, 6)
-        assert (partial.data.metrics["duplicates"], failed.data.metrics["duplicates"]) == (5, 0)
-        assert partial.data.metrics["seconds"] == 2.5
-        path = client.download_artifacts(partial.info.run_id, "rejected.csv", str(tmp_path))
-        assert rejected(path) == ["line,reason,record", '3,"no ""number""",7;x']
-        assert failed.data.tags["status"] == "failed"
-    finally:
-        await server.child.stop()
+    settings = Mlflow(tracking_uri=mlflow.url, experiment=uuid.uuid4().hex)
+    async with tracking(settings, tmp_path / "outbox") as logged:
+        resumed = carried("partial", None, refused=1, duplicates=5, faults=[(3, 'no "number"')], requests=4)
+        resumed.run.counts = ScrapeCounts(records=30, requests=2)
+        await Notifier(None, logged)(resumed)
+        await Notifier(None, logged)(carried())
+        await logged.drained(120)
+        assert logged.available is True
+    client = MlflowClient(tracking_uri=mlflow.url)
+    experiment = client.get_experiment_by_name(f"{settings.experiment}-scrapes")
+    failed, partial = client.search_runs([experiment.experiment_id])
+    assert (partial.info.status, failed.info.status) == ("FINISHED", "FAILED")
+    assert partial.data.params == {
+        "connector": "daily", "kind": "csv", "trigger": "schedule", "logical_date": DATE, "attempt": "2",
+    }  # fmt: skip
+    assert (partial.data.metrics["records"], partial.data.metrics["requests"]) == (42, 6)
+    assert (partial.data.metrics["duplicates"], failed.data.metrics["duplicates"]) == (5, 0)
+    assert partial.data.metrics["seconds"] == 2.5
+    path = client.download_artifacts(partial.info.run_id, "rejected.csv", str(tmp_path))
+    assert rejected(path) == ["line,reason,record", '3,"no ""number""",']
+    assert failed.data.tags["status"] == "failed"
 
 
 async def test_while_mlflow_is_away_runs_are_dropped_after_a_few_tries(
@@ -286,37 +284,34 @@ async def test_a_notice_that_a_stop_cut_off_is_sent_again(hook: Hook, tmp_path: 
 
 @pytest.mark.embedded
 async def test_a_run_that_a_kill_kept_from_mlflow_is_logged_once_by_the_next_life(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow: MlflowServer
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    server = await start_server(MlflowServer, tmp_path, PortBook(tmp_path / "ports.json"), "mlflow")
-    try:
-        settings, outbox = Mlflow(tracking_uri=server.url, experiment="tests"), tmp_path / "outbox"
-        cut, unsent = carried(refused=1, faults=[(3, "no number")]), carried("success", None)
-        unsent.run.run_id = "it's another"
-        dead, log = RunTracking(settings, Outbox(outbox, Carried)), ScrapeLog(settings)
-        for each in (cut, unsent):
-            await Notifier(None, dead)(each)
-        with monkeypatch.context() as patch:
-            # The process dies when the run is made and nothing of it is told yet.
-            patch.setattr(MlflowClient, "log_batch", killed)
-            with pytest.raises(KeyboardInterrupt):
-                log.log(cut, "csv")
-        async with tracking(settings, outbox) as logged:
-            await logged.drained(120)
-        assert Outbox(outbox, Carried).left() == []
-        client = MlflowClient(tracking_uri=server.url)
-        experiment = client.get_experiment_by_name("tests-scrapes")
-        found = client.search_runs([experiment.experiment_id])
-        assert {run.data.tags["run_id"]: run.info.status for run in found} == {
-            "r": "FAILED",
-            "it's another": "FINISHED",
-        }
-        assert len(found) == 2
-        assert {run.data.metrics["records"] for run in found} == {12}
-    finally:
-        await server.child.stop()
+    settings, outbox = Mlflow(tracking_uri=mlflow.url, experiment=uuid.uuid4().hex), tmp_path / "outbox"
+    cut, unsent = carried(refused=1, faults=[(3, "no number")]), carried("success", None)
+    unsent.run.run_id = "it's another"
+    rejects = Rejects(outbox)
+    dead, log = RunTracking(settings, Outbox(outbox, Carried), rejects), ScrapeLog(settings, rejects)
+    for each in (cut, unsent):
+        await Notifier(None, dead)(each)
+    with monkeypatch.context() as patch:
+        # The process dies when the run is made and nothing of it is told yet.
+        patch.setattr(MlflowClient, "log_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            log.log(cut, "csv")
+    async with tracking(settings, outbox) as logged:
+        await logged.drained(120)
+    assert Outbox(outbox, Carried).left() == []
+    client = MlflowClient(tracking_uri=mlflow.url)
+    experiment = client.get_experiment_by_name(f"{settings.experiment}-scrapes")
+    found = client.search_runs([experiment.experiment_id])
+    assert {run.data.tags["run_id"]: run.info.status for run in found} == {
+        "r": "FAILED",
+        "it's another": "FINISHED",
+    }
+    assert len(found) == 2
+    assert {run.data.metrics["records"] for run in found} == {12}
 
 
 def killed(*_: Any, **__: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +11,8 @@ from mlflow.server import constants
 
 from app.embedded import mlflow as embedded
 from app.embedded.mlflow import Mlflow
-from app.embedded.ports import PortBook
-from app.embedded.servers import start_server
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    directory = tmp_path_factory.mktemp("mlflow")
-    server = asyncio.run(start_server(Mlflow, directory, PortBook(directory / "ports.json"), Mlflow.name))
-    yield server
-    asyncio.run(server.child.stop())
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +28,8 @@ def test_the_variables_are_those_that_the_server_reads() -> None:
     assert embedded.SERVE_ARTIFACTS_VARIABLE == constants.SERVE_ARTIFACTS_ENV_VAR
 
 
-def test_metrics_and_artifacts_come_back(server: Mlflow, tmp_path: Path) -> None:
-    client = MlflowClient(server.url)
+def test_metrics_and_artifacts_come_back(mlflow: Mlflow, tmp_path: Path) -> None:
+    client = MlflowClient(mlflow.url)
     run = client.create_run(client.create_experiment("future-rating")).info.run_id
     client.log_batch(run, metrics=[Metric("mae", 1 / (step + 1), 1000 + step, step) for step in range(50)])
     (tmp_path / "report.txt").write_text("0.61")
@@ -53,8 +41,8 @@ def test_metrics_and_artifacts_come_back(server: Mlflow, tmp_path: Path) -> None
     assert Path(fetched).read_text() == "0.61"
 
 
-def test_a_version_is_registered_and_found_by_its_alias(server: Mlflow, tmp_path: Path) -> None:
-    client = MlflowClient(server.url)
+def test_a_version_is_registered_and_found_by_its_alias(mlflow: Mlflow, tmp_path: Path) -> None:
+    client = MlflowClient(mlflow.url)
     run = client.create_run("0").info.run_id
     (tmp_path / "snapshot.bin").write_bytes(b"state")
     client.log_artifact(run, str(tmp_path / "snapshot.bin"), "model")
@@ -66,7 +54,7 @@ def test_a_version_is_registered_and_found_by_its_alias(server: Mlflow, tmp_path
     assert (champion.version, champion.run_id) == (versions[1], run)
 
 
-def test_it_keeps_everything_under_its_directory_and_runs_no_jobs(server: Mlflow) -> None:
-    root = server.child.log_file.parent.parent
+def test_it_keeps_everything_under_its_directory_and_runs_no_jobs(mlflow: Mlflow) -> None:
+    root = mlflow.child.log_file.parent.parent
     assert (root / "mlflow" / "mlflow.db").exists()
-    assert "Job" not in server.child.log_file.read_text()
+    assert "Job" not in mlflow.child.log_file.read_text()

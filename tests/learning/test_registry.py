@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,21 +10,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from app.embedded.mlflow import Mlflow as MlflowServer
-from app.embedded.ports import PortBook
-from app.embedded.servers import start_server
 from app.learning.registry import BEFORE_TAG, Registered, Registry, RegistryError, connect
 from app.learning.tracking import Report, RunLog
 from app.settings import Mlflow
 
 NAME = "future-rating"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    directory = tmp_path_factory.mktemp("mlflow")
-    started = asyncio.run(start_server(MlflowServer, directory, PortBook(directory / "ports.json"), MlflowServer.name))
-    yield started
-    asyncio.run(started.child.stop())
 
 
 class Reports:
@@ -36,8 +24,6 @@ class Reports:
         self.settings = Mlflow(tracking_uri=url, experiment=experiment)
         self.client = connect(url)
         self.registry = Registry(self.client)
-        for model in self.client.search_registered_models():
-            self.client.delete_registered_model(model.name)
 
     def __call__(self, version: str, skill: float, name: str = NAME) -> None:
         """One report with a state, by a worker that has just been started."""
@@ -52,8 +38,8 @@ class Reports:
 
 
 @pytest.fixture
-def reports(server: MlflowServer, request: pytest.FixtureRequest) -> Reports:
-    return Reports(server.url, request.node.name)
+def reports(mlflow: MlflowServer, request: pytest.FixtureRequest) -> Reports:
+    return Reports(mlflow.url, request.node.name)
 
 
 pytestmark = pytest.mark.embedded
