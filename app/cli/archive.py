@@ -108,7 +108,8 @@ async def _forget_model(call: Call, name: str) -> dict[str, Any]:
     own = call.own_settings()
     known = [spec.name for spec in MODELS]
     if name not in known:
-        raise CliError(f"no model is called {name}; there are {', '.join(known)}")
+        told = f"No model is called {name}; there are {', '.join(known)}."
+        raise click.UsageError(told, click.get_current_context())
     if running(own.data_dir) is not None:
         raise CliError("Marquee runs: stop it, run this again, and start it; the model is then learnt anew")
     if (own.data_dir / "run" / "ports.json").exists() and (own.data_dir / "archive").exists():

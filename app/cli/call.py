@@ -92,6 +92,14 @@ def command(
     return add
 
 
+def sort_option(*fields: str) -> click.Option:
+    """`--sort` by one of these fields."""
+    told = f"{', '.join(fields[:-1])} or {fields[-1]}; a minus in front turns it round."
+    return click.Option(
+        ["--sort"], type=click.Choice([*fields, *(f"-{name}" for name in fields)]), metavar="F", help=told
+    )
+
+
 def _common(data: bool) -> list[Callable[[Any], Any]]:
     path = click.Path(path_type=Path)
     options = [

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import click
 
-from app.cli.call import Call, CliError, command
+from app.cli.call import Call, CliError, command, sort_option
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import delete, get, say
 
 VERDICTS: Final = ("pending", "kept", "duplicate", "conflict", "rejected", "quarantined", "failed")
+SORTS: Final = ("name", "registered")
 NOT_KEPT: Final = ("duplicate", "conflict", "rejected", "quarantined", "failed")
 ALL: Final = 1000
 SHORT: Final = 12
@@ -24,7 +25,7 @@ def add_to(main: click.Group) -> None:
     """Add these commands."""
     listed = (
         click.Option(["--search"], metavar="S", help="Only names with these words."),
-        click.Option(["--sort"], metavar="F", help="name or registered; a minus in front turns it round."),
+        sort_option(*SORTS),
         click.Option(["--limit"], type=click.IntRange(1, 200), default=20, show_default=True, metavar="N"),
     )
     command(main, "celebrities", *listed, example="marquee celebrities --search tilda")(_celebrities)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -175,13 +177,16 @@ def _run_here(call: Call, settings: Settings, name: str, from_start: bool) -> No
     from app.connectors.registry import connector_config
 
     config = connector_config(settings, name, config_file(call))
-    report = run(_carry_out(settings, config, name, from_start))
+    report = run(_carry_out(call, settings, config, name, from_start))
     for note in report.notes:
         click.echo(note, err=True)
     _report(call, msgspec.to_builtins(as_run(report)))
 
 
-async def _carry_out(settings: Settings, config: ConnectorConfig, name: str, from_start: bool) -> Report:
+async def _carry_out(call: Call, settings: Settings, config: ConnectorConfig, name: str, from_start: bool) -> Report:
+    """Raises CliError for a fault of the connector's code, KafkaError where the broker does not take its records."""
+    from aiokafka.errors import KafkaError
+
     from app.cli.kafka import producer_for
     from app.cli.progress import progress
     from app.connectors.fetch import Fetcher
@@ -194,16 +199,24 @@ async def _carry_out(settings: Settings, config: ConnectorConfig, name: str, fro
         producer_for(settings, topics_of(config)) as producer,
     ):
         click.echo(f"no Marquee answers: {name} runs here, against {settings.broker.url}", err=True)
-        with progress("records", None) as advance:
-            return await run_connector(
-                name,
-                make(config, fetcher),
-                producer,
-                CursorStore(settings.data_dir),
-                request=request_for(settings, name),
-                from_start=from_start,
-                advance=advance,
-            )
+        connector, store = make(config, fetcher), CursorStore(settings.data_dir)
+        asked: dict[str, Any] = {"request": request_for(settings, name), "from_start": from_start}
+        try:
+            with progress("records", None) as advance:
+                return await run_connector(name, connector, producer, store, **asked, advance=advance)
+        except KafkaError:
+            raise
+        except Exception as error:
+            raise _fault(call, name, error, connector.session.redact) from None
+
+
+def _fault(call: Call, name: str, error: Exception, redact: Callable[[str], str]) -> CliError:
+    """What a worker would say of it, without credentials; its traceback may hold some too."""
+    if call.debug:
+        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+    told = redact(f"{type(error).__name__}: {error}")[:1000]
+    more = "" if call.debug else " (--debug shows where)"
+    return CliError(f"{name} failed by a fault of its code, what it kept before stays: {told}{more}")
 
 
 def _pause(call: Call, name: str, reason: str) -> None:

@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import click
+
 from agents.messages import Message
-from app.cli.call import CliError
 from app.cli.kafka import read_all
 from app.delivery.guard import Reader
 from app.past import past_ports
@@ -22,7 +23,7 @@ BATCH: Final = 20_000
 
 
 async def rebuild_projection(settings: Settings, name: str) -> tuple[int, float]:
-    """Run a projection over all of its topic; how many events, in how many seconds. Raises CliError.
+    """Run a projection over all of its topic; how many events, in how many seconds. Raises UsageError.
 
     Its writes are idempotent and guarded, so the worker that projects new events meanwhile is not disturbed.
     """
@@ -39,7 +40,8 @@ def _projection(ports: Ports, name: str) -> Stage:
     stages = [stage for stage in film_topology(ports).stages if stage.kind is Kind.KEEP and stage.name != "control"]
     found = next((stage for stage in stages if name in (stage.name, stage.name.removeprefix("project-"))), None)
     if found is None:
-        raise CliError(f"no projection is called {name}; there are {', '.join(stage.name for stage in stages)}")
+        told = f"No projection is called {name}; there are {', '.join(stage.name for stage in stages)}."
+        raise click.UsageError(told, click.get_current_context())
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -56,6 +57,7 @@ class CommonsConnector(Connector[Config]):
     kind: ClassVar[str] = "commons"
     about: ClassVar[About] = "people"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name", "wikidata")
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def fault(self, answer: Answer) -> SourceError | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -122,6 +123,7 @@ class NewsConnector(Connector[Config]):
     kind: ClassVar[str] = "news_api"
     about: ClassVar[About] = "films"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name",)
     profiles: ClassVar[tuple[str, ...]] = ("guardian", "newsapi", "gdelt")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

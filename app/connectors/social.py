@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -115,6 +116,7 @@ class SocialConnector(Connector[Config]):
     kind: ClassVar[str] = "social"
     about: ClassVar[About] = "films"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name",)
     profiles: ClassVar[tuple[str, ...]] = ("mastodon", "bluesky", "reddit")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

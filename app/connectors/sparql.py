@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors import sparql_queries as queries
 from app.connectors.answers import Answer
 from app.connectors.base import (
@@ -75,6 +76,7 @@ class SparqlConnector(Connector[Config]):
     kind: ClassVar[str] = "sparql"
     about: ClassVar[About] = "any"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name", "imdb", "wikidata", "tmdb")
     profiles: ClassVar[tuple[str, ...]] = ("wikidata", "dbpedia")
     spec: ClassVar[type[ConnectorConfig]] = Config
 

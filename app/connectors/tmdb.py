@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -73,6 +74,7 @@ class TmdbConnector(Connector[Config]):
     kind: ClassVar[str] = "tmdb"
     about: ClassVar[About] = "any"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("imdb", "wikidata", "tmdb")
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def fault(self, answer: Answer) -> SourceError | None:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -89,6 +90,7 @@ class WikipediaConnector(Connector[Config]):
     kind: ClassVar[str] = "wikipedia"
     about: ClassVar[About] = "films"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name", "year", "imdb", "wikidata")
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def fault(self, answer: Answer) -> SourceError | None:

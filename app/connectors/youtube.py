@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 from msgspec import Meta
 
+from agents.scrapes import Sign
 from app.connectors.answers import Answer
 from app.connectors.base import (
     About,
@@ -110,6 +111,7 @@ class YouTubeConnector(Connector[Config]):
     kind: ClassVar[str] = "youtube"
     about: ClassVar[About] = "films"
     targeted: ClassVar[bool] = True
+    looks_up_by: ClassVar[tuple[Sign, ...]] = ("name", "year", "imdb")
     spec: ClassVar[type[ConnectorConfig]] = Config
 
     def __init__(self, config: Config, session: Session) -> None:

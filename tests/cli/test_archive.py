@@ -58,6 +58,6 @@ def test_everything_is_made_anew_at_the_next_start(marquee: Marquee, archive: Pa
 
 
 def test_what_cannot_be_rebuilt_is_named_with_what_can(marquee: Marquee) -> None:
-    assert "there are project-films" in marquee.mistake("rebuild", "--projection", "moods")
-    assert "there are future-rating" in marquee.mistake("rebuild", "--model", "moods")
+    assert "there are project-films" in marquee.mistake("rebuild", "--projection", "moods", code=2)
+    assert "there are future-rating" in marquee.mistake("rebuild", "--model", "moods", code=2)
     assert "not both" in marquee.mistake("rebuild", "--model", "a", "--projection", "b", code=2)

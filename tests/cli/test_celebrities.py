@@ -192,7 +192,6 @@ def test_options_that_do_not_go_together_are_called_wrongly(
         (["celebrity", TILDA, "--keep", item(6)], "nothing to rule on"),
         (["celebrity", TILDA, "--resolve", item(0), "--both"], "no label conflict"),
         (["celebrity", TILDA, "--resolve", item(4), "--as", "Q1"], "belongs_to: one of"),
-        (["celebrities", "--sort", "size"], "sort: 'size' is none of name, registered"),
     ],
 )
 def test_the_workers_own_words_are_told(marquee: Marquee, served: Serving, words: list[str], says: str) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncGenerator
 
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from app.connectors.base import Said
+from app.connectors.csv import CsvConnector
 from app.embedded.broker import Broker
 from tests.cli.conftest import Marquee
 from tests.cli.records import on_topic
@@ -56,6 +62,27 @@ def test_bad_rows_are_told_by_line_and_a_source_that_is_away_fails(configured: M
     (configured.directory / "ratings.csv").unlink()
     told = configured("connectors", "run", "ml", code=1).stderr.splitlines()
     assert told[-1] == "marquee: ratings.csv: not there; check `path`"
+
+
+@pytest.mark.embedded
+def test_a_fault_of_the_code_is_one_sentence_without_credentials(
+    configured: Marquee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(self: CsvConnector, *_: object) -> AsyncGenerator[Said]:
+        raise ValueError(f"odd answer to {self.session.token()}")
+
+    monkeypatch.setattr(CsvConnector, "read", faulty)
+    configured.environment["ML_TOKEN"] = "s3cr3t/va1ue"
+    (configured.directory / "marquee.toml").write_text(CONFIG + 'token_env = "ML_TOKEN"\n')
+    told = configured("connectors", "run", "ml", code=1).stderr
+    assert told.splitlines()[-1] == (
+        "marquee: ml failed by a fault of its code, what it kept before stays: "
+        "ValueError: odd answer to *** (--debug shows where)"
+    )
+    assert "Traceback" not in told
+    done = CliRunner().invoke(main, ["connectors", "run", "ml", "--debug"], env=configured.environment)
+    assert "in faulty" in done.stderr
+    assert "s3cr3t" not in done.output + told + repr(done.exception)
 
 
 def test_a_check_reads_the_beginning_only(marquee: Marquee) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.cli import celebrities, lookups
+from app.storage.picture_queries import PEOPLE_ORDERS
+from app.storage.queries import ORDERS
 from tests.cli.conftest import Marquee
 
 FILM = {"film_id": "tt1375666", "title": "Inception [bold]", "year": 2010, "predicted": 8.123456}
@@ -71,6 +74,13 @@ def test_a_search_that_finds_nothing_does_not_say_that_nothing_is_known(worker: 
 def test_films_are_searched_sorted_and_limited_by_the_worker(worker: Marquee) -> None:
     found = worker.json("films", "--search", "incep", "--sort", "-year", "--limit", "5")
     assert [film["film_id"] for film in found["items"]] == ["tt1375666"]
+
+
+def test_what_nothing_can_be_sorted_by_is_a_wrong_call_and_answered_by_what_can(worker: Marquee) -> None:
+    for words, fields in ((("films",), ORDERS), (("celebrities",), PEOPLE_ORDERS)):
+        line = worker.mistake(*words, "--sort", "NONSENSE", code=2)
+        assert all(f"'{name}', " in line and f"'-{name}'" in line for name in fields)
+    assert (tuple(ORDERS), tuple(PEOPLE_ORDERS)) == (lookups.SORTS, celebrities.SORTS)
 
 
 def test_a_film_is_shown_with_its_sources(worker: Marquee) -> None:

@@ -71,5 +71,18 @@ def test_who_is_registered_is_asked_about_by_what_each_kind_looks_people_up_by()
         }
     )
     asked = {each.connector: each.looks_up_by for each in asked_on_registration(settings, "people")}
-    assert asked == {"pictures": SIGNS, "google": ("name",)}
+    assert asked == {"pictures": ("name", "wikidata"), "google": ("name",)}
     assert asked_on_registration(settings, "films") == ()
+
+
+def test_what_searches_by_title_is_not_asked_again_about_a_film_that_got_an_id() -> None:
+    found = {name: kind.looks_up_by for name, kind in KINDS.items() if kind.targeted and kind.about != "people"}
+    assert found == {
+        "html": SIGNS,
+        "news_api": ("name",),
+        "social": ("name",),
+        "sparql": ("name", "imdb", "wikidata", "tmdb"),
+        "tmdb": ("imdb", "wikidata", "tmdb"),
+        "wikipedia": ("name", "year", "imdb", "wikidata"),
+        "youtube": ("name", "year", "imdb"),
+    }
