@@ -30,6 +30,8 @@ def with_choices(message: str, path: str, kind: type) -> tuple[str, str]:
         return unknown_key(key, choices(kind, path)), f"{path}.{key}".lstrip(".")
     if message.startswith("Invalid enum value") and (allowed := choices(kind, path)):
         return f"{message}. Allowed: {', '.join(allowed)}", path
+    if "matching regex" in message and (meant := _meant(kind, path)):
+        return f"{message}: {meant}", path
     return message, path
 
 
@@ -42,16 +44,26 @@ def unknown_key(key: str, allowed: Sequence[str]) -> str:
 
 def choices(kind: type, path: str) -> list[str]:
     """The values that a key may have, or the keys that a table may have, at a path in a configuration of this type."""
-    found = [inspect.type_info(kind)]
-    for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
-        found = [inner for each in _apart(found) for inner in _inside(each, part)]
     names: list[str] = []
-    for each in _apart(found):
+    for each in _apart(_types_at(kind, path)):
         if isinstance(each, inspect.LiteralType):
             names += [str(value) for value in each.values]
         elif isinstance(each, inspect.StructType):
             names += [field.encode_name for field in each.fields]
     return names
+
+
+def _meant(kind: type, path: str) -> str:
+    """What a key at a path is for, in the words of its description."""
+    told = [each.extra_json_schema or {} for each in _types_at(kind, path) if isinstance(each, inspect.Metadata)]
+    return next((str(each["description"]) for each in told if "description" in each), "")
+
+
+def _types_at(kind: type, path: str) -> list[inspect.Type]:
+    found: list[inspect.Type] = [inspect.type_info(kind)]
+    for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
+        found = [inner for each in _apart(found) for inner in _inside(each, part)]
+    return found
 
 
 def _apart(types: Iterable[inspect.Type]) -> Iterator[inspect.Type]:

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from app.config_errors import explain
+from app.settings_entries import Allowed, Section
 from app.settings_entries import CelebrityEntry as CelebrityEntry
 from app.settings_entries import FilmEntry as FilmEntry
-from app.settings_entries import Section
 
 
 class ConfigError(Exception):
@@ -121,7 +121,7 @@ class Learning(Section, frozen=True):
 class Fetch(Section, frozen=True):
     """What may be fetched from outside, and how fast."""
 
-    allow: Annotated[tuple[str, ...], Meta(description="host:port that may be private or loopback")] = ()
+    allow: Annotated[tuple[Allowed, ...], Meta(description="host:port that may be private or loopback")] = ()
     concurrency: Annotated[int, Meta(ge=1, le=1000, description="pictures that are downloaded at once")] = 64
     per_host: Annotated[int, Meta(ge=1, le=1000, description="pictures that are downloaded from one host at once")] = 8
     seconds: Annotated[float, Meta(gt=0, le=200, description="seconds that the download of a picture may take")] = 30.0

@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+Allowed = Annotated[
+    str,
+    Meta(
+        pattern=r"^([^\s:/@?#*\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}$",
+        description="one host with its port, such as localhost:9307 or [::1]:9307",
+    ),
+]
+
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One table of `marquee.toml`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any, Final
@@ -37,6 +38,15 @@ def authority(url: str) -> str:
     """host:port of an address, in small letters. Raises ValueError for an address that cannot be read."""
     parts = urlsplit(url)
     return f"{bracketed((parts.hostname or '').lower())}:{parts.port or DEFAULT_PORTS.get(parts.scheme, 0)}"
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https address with a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", text)
+    except ValueError:
+        return False
 
 
 def bracketed(host: str) -> str:

@@ -28,10 +28,10 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.config import Rate
-from app.connectors.errors import MAX_RAW, BlockedError, SourceError
+from app.connectors.errors import MAX_RAW, BlockedError, NotFoundError, SourceError
 from app.connectors.fields import ends_of
 from app.connectors.film_pages import FilmPage
-from app.connectors.guard import authority
+from app.connectors.guard import authority, is_web_address
 from app.connectors.page_records import Reading, mismatch, parse_page, records_of
 from app.connectors.page_selectors import Selectors, check_selectors
 from app.connectors.session import Session
@@ -41,6 +41,10 @@ from schemas.ids import FILM_ID_FORMS, is_film_id
 BY_ID: Final = frozenset({"imdb", "wikidata", "tmdb"})
 """What leads to the page of exactly one film; a title may lead to another film's."""
 HOLES: Final = frozenset({*BY_ID, "title", "year"})
+SAMPLE: Final = FilmTarget(
+    film_id="tt0111161", title="The Shawshank Redemption", year=1994, imdb="tt0111161", wikidata="Q172241", tmdb=278
+)
+"""A film that most sites have, to see whether they answer."""
 LONGEST_REASON: Final = 1000
 WALLS: Final = re.compile(
     rb"<title>\s*(?:Just a moment\.\.\.|Attention Required! \| Cloudflare|Access denied|Pardon Our Interruption"
@@ -104,6 +108,9 @@ class HtmlConnector(Connector[Config]):
         for address in (config.url, *(page.url for page in config.pages)):
             if address and "://" not in address and not config.base_url:
                 raise SourceError(f"{address!r} is no whole address, and there is no base_url")
+            if "://" in address and not is_web_address(address):
+                key = "url" if address == config.url else "pages"
+                raise SourceError(f"{key}: {address!r} cannot be fetched; write it like https://example.org/film")
         self._reading = Reading(config.selectors, ends_of(config.scale) if config.scale else None)
         check_selectors(config.selectors)
 
@@ -116,9 +123,15 @@ class HtmlConnector(Connector[Config]):
         return None
 
     async def check(self) -> str:
-        """Whether the site answers, and with a page. Raises SourceError."""
-        place = self.config.pages[0].url if self.config.pages else _site(self.session.url(self.config.url))
-        answer = await self.session.ask(place, accept=("html", "xml"))
+        """Whether the site answers where a run would ask, and with a page. Raises SourceError."""
+        place = self.config.pages[0].url if self.config.pages else self._address(SAMPLE) or ""
+        try:
+            answer = await self.session.ask(place, accept=("html", "xml"))
+        except NotFoundError as error:
+            if self.config.pages:
+                raise
+            # No site has every film, and many have nothing at their root.
+            return f"{authority(self.session.url(place))} answers, but does not know {SAMPLE.title} ({error})"
         return f"{answer.url} answers ({len(answer.body)} bytes)"
 
     def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
@@ -197,11 +210,6 @@ def slug(title: str, space: str) -> str:
     plain = unicodedata.normalize("NFKD", title.replace("&", " and ").replace("'", "").replace("’", "")).casefold()
     kept = "".join(char if char.isalnum() else " " for char in plain if not unicodedata.combining(char))
     return space.join(kept.split())
-
-
-def _site(url: str) -> str:
-    """The beginning of a site."""
-    return "/".join(url.split("/")[:3]) + "/"
 
 
 def _holes(url: str) -> frozenset[str]:

@@ -19,6 +19,7 @@ from app.connectors.csv import CsvConnector
 from app.connectors.errors import SourceError
 from app.connectors.fetch import Fetcher
 from app.connectors.google_images import GoogleImagesConnector
+from app.connectors.guard import is_web_address
 from app.connectors.html import HtmlConnector
 from app.connectors.imdb_reviews import ImdbReviewsConnector
 from app.connectors.messenger import MessengerConnector
@@ -55,6 +56,7 @@ ALL: Final[tuple[type[Connector[Any]], ...]] = (
 )
 KINDS: Final = {kind.kind: kind for kind in ALL}
 
+ADDRESSES: Final = ("base_url", "wikidata_url", "views_url")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -82,6 +84,7 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
         config = msgspec.convert(table, kind.spec)
         make(config, Fetcher())
         _check_times(config)
+        _check_addresses(config)
     except msgspec.ValidationError as error:
         text = str(error)
         place = re.search(r" - at `\$(.*)`$", text)
@@ -132,6 +135,15 @@ def _check_times(config: ConnectorConfig) -> None:
             check_schedule(config.schedule, config.timezone)
         except BadScheduleError as error:
             raise SourceError(str(error)) from error
+
+
+def _check_addresses(config: ConnectorConfig) -> None:
+    """Raises SourceError for an address of a service that could never be asked, or of a file there."""
+    path = getattr(config, "path", "")
+    addresses = {key: getattr(config, key, "") for key in ADDRESSES} | ({"path": path} if "://" in path else {})
+    for key, address in addresses.items():
+        if address and not is_web_address(address):
+            raise SourceError(f"{key}: {address!r} cannot be fetched; write it like https://example.org")
 
 
 FILM_TOPICS: Final = ("film-submissions", "film-mentions", "ratings", "reviews", "facts")

@@ -34,7 +34,7 @@ from app.connectors.errors import (
     SourceError,
 )
 from app.connectors.feed_entries import Entry, Parsed, look_at_feed, parse_entry, parse_feed
-from app.connectors.guard import authority
+from app.connectors.guard import authority, is_web_address
 from app.connectors.session import Session
 from app.connectors.targets import At, Keep, each_target
 from schemas.ids import FILM_ID_FORMS, is_film_id
@@ -91,6 +91,8 @@ class RssConnector(Connector[Config]):
         for feed in self._feeds:
             if "://" not in feed.url and not config.base_url:
                 raise SourceError(f"feeds: {feed.url!r} is no whole address, and there is no base_url")
+            if "://" in feed.url and not is_web_address(feed.url):
+                raise SourceError(f"feeds: {feed.url!r} cannot be fetched; write it like https://example.org/feed")
             if feed.film is not None and not is_film_id(feed.film):
                 raise SourceError(f"feeds: film {feed.film!r} is none of {FILM_ID_FORMS}")
         try:

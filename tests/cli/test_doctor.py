@@ -126,6 +126,24 @@ def test_passwords_are_not_shown() -> None:
         ("[web\n", "not valid TOML"),
         ('[connectors.x]\nkind = "smoke"\n', "marquee.toml:2: connectors.x.kind: unknown kind 'smoke'"),
         ('[connectors.x]\nkind = "csv"\npath = ""\n', "marquee.toml:3: connectors.x.path"),
+        ('[fetch]\nallow = ["localhost:80", "x y"]\n', "marquee.toml:2: fetch.allow[1]: Expected `str` matching"),
+        ('[fetch]\nallow = ["localhost"]\n', "one host with its port, such as localhost:9307 or [::1]:9307"),
+        ('[fetch]\nallow = ["10.0.0.0/8:80"]\n', "one host with its port"),
+        ('[fetch]\nallow = ["*.local:80"]\n', "one host with its port"),
+        (
+            '[connectors.x]\nkind = "tmdb"\nbase_url = "ftp://x"\n',
+            "marquee.toml:3: connectors.x.base_url: 'ftp://x' cannot be fetched; write it like https://example.org",
+        ),
+        ('[connectors.x]\nkind = "commons"\nwikidata_url = "x.org"\n', "marquee.toml:3: connectors.x.wikidata_url: 'x"),
+        (
+            '[connectors.x]\nkind = "csv"\npath = "ftp://x/y.csv"\n',
+            "marquee.toml:3: connectors.x.path: 'ftp://x/y.csv'",
+        ),
+        ('[connectors.x]\nkind = "rss"\nfeeds = ["ftp://x/y"]\n', "marquee.toml:3: connectors.x.feeds: 'ftp://x/y'"),
+        (
+            '[connectors.x]\nkind = "html"\nurl = "ftp://x/{imdb}"\n',
+            "marquee.toml:3: connectors.x.url: 'ftp://x/{imdb}'",
+        ),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named_with_file_line_and_key(marquee: Marquee, text: str, part: str) -> None:
@@ -134,6 +152,12 @@ def test_a_mistake_in_the_configuration_is_named_with_file_line_and_key(marquee:
     answer = marquee.json("config", "check", code=1)
     assert answer["ok"] is False
     assert part in answer["errors"][0]
+
+
+def test_what_may_be_reached_inside_is_named_by_host_and_port(marquee: Marquee) -> None:
+    allow = '["localhost:9307", "10.0.0.7:80", "[::1]:443", "wiki_1.intern.example:8080", "bücher.example:80"]'
+    (marquee.directory / "marquee.toml").write_text(f"[fetch]\nallow = {allow}\n")
+    assert "is in order" in marquee("config", "check").stdout
 
 
 def test_all_connectors_that_are_wrong_are_told_at_once(marquee: Marquee) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from app.connectors.answers import Answer
 from app.connectors.base import FilmTarget, Refused, Request, observed
-from app.connectors.errors import IncompleteError, MalformedError
+from app.connectors.errors import BlockedError, IncompleteError, MalformedError, NotFoundError
 from app.connectors.film_pages import FilmPage, Subject, minutes_of, score_of, whole_of
 from app.connectors.html import slug
 from app.connectors.markup import page_text, plain_text
@@ -142,6 +142,39 @@ async def _run(folder: Path, page: str, *films: FilmTarget, **keys: Any) -> tupl
     suite.request = lambda: Request(NAME, films or (FILM,))  # type: ignore[method-assign]
     async with serving(Others(page)) as site:
         return broker, await suite.run(site, folder, FakeClock(), broker, **keys)
+
+
+class Closed(Others):
+    """A site whose pages of films are not for programs."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """With a robots.txt of its own."""
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nDisallow: /film/\n")
+        return await super().handle(request)
+
+
+async def _check(site: Service, **keys: Any) -> str:
+    async with TestHtml().connector(site, FakeClock(), **{"robots": False, **keys}) as connector:
+        return await connector.check()
+
+
+async def test_a_check_obeys_the_robots_txt_that_a_run_would_obey() -> None:
+    async with serving(Closed(MICRODATA)) as site:
+        for keys in ({"url": "film/{imdb}"}, {"url": "", "pages": [{"url": "film/inception", "film": "tt1375666"}]}):
+            with pytest.raises(BlockedError):
+                await _check(site, robots=True, **keys)
+        assert site.asked == []
+
+
+async def test_a_check_asks_for_a_page_as_a_run_does_and_not_for_the_root_of_the_site() -> None:
+    async with serving(Others(MICRODATA)) as site:
+        found = await _check(site, url="", pages=[{"url": "film/inception", "film": "tt1375666"}])
+        assert found.endswith(f"/film/inception answers ({len(MICRODATA)} bytes)")
+        with pytest.raises(NotFoundError):
+            await _check(site, url="", pages=[{"url": "film/gone", "film": "tt1375666"}])
+        assert "does not know The Shawshank Redemption" in await _check(site, url="film/{title}-{year}")
+        assert [request.path for request in site.asked][-1] == "/film/the-shawshank-redemption-1994"
 
 
 def page(body: str, **selectors: str) -> FilmPage:
