@@ -12,8 +12,10 @@ from typing import Final
 from app.delivery.producer import Outgoing
 from app.delivery.table import Rows
 
-REST_SECONDS: Final = 0.02
+REST_SECONDS: Final = 0.1
 """How long rows wait behind those before them for others to join: nobody waits for them, as for events."""
+ENOUGH_ROWS: Final = 500
+"""Events whose rows wait, from which on waiting for more saves nothing worth having."""
 MOST_QUEUED: Final = 2_000
 """Events whose effects wait for those of earlier ones to be durable, from which on no further batch is begun."""
 
@@ -67,8 +69,8 @@ class GroupCommit:
     before them. Rows wait for their own events, so that a mark never says more than is true. A kill loses only what
     was not settled.
 
-    `send` makes events durable and `write` rows, `rest` seconds behind the rows before them; `failed` hears of the
-    first that either raises, after which nothing more is begun.
+    `send` makes events durable and `write` rows, `rest` seconds behind the rows before them, or sooner where there are
+    enough; `failed` hears of the first that either raises, after which nothing more is begun.
     """
 
     def __init__(
@@ -78,12 +80,13 @@ class GroupCommit:
         failed: Callable[[Exception], Awaitable[None]],
         most_queued: int = MOST_QUEUED,
         rest: float = 0.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        later: Callable[[float, Callable[[], None]], asyncio.TimerHandle] | None = None,
     ) -> None:
         self._send, self._write, self._failed = send, write, failed
         self._most_queued = most_queued
-        self._rest, self._sleep = rest, sleep
+        self._rest, self._later = rest, later
         self._rested_at = -math.inf
+        self._rested = asyncio.Event()
         self._queued, self._sending, self._sent, self._writing = _Load(), _Load(), _Load(), _Load()
         self._send_task: asyncio.Task[None] | None = None
         self._write_task: asyncio.Task[None] | None = None
@@ -112,6 +115,7 @@ class GroupCommit:
     async def settled(self) -> None:
         """Return when nothing waits any more, whatever came of it."""
         while tasks := self._tasks():
+            self._rested.set()
             await asyncio.wait(tasks)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
@@ -128,13 +132,24 @@ class GroupCommit:
             self._write_task = asyncio.create_task(self._write_rested())
 
     async def _write_rested(self) -> None:
-        await self._sleep(max(0.0, self._rested_at - time.monotonic()))
+        await self._rest_up(self._rested_at - time.monotonic())
         if not self._sent.settles:
             # What failed meanwhile has taken everything from here.
             self._write_task = None
             return
         self._writing, self._sent = self._sent, _Load()
         await self._fly(self._write, self._writing)
+
+    async def _rest_up(self, seconds: float) -> None:
+        if seconds <= 0.0 or self._sent.made.events >= ENOUGH_ROWS:
+            return
+        self._rested.clear()
+        later = self._later or asyncio.get_running_loop().call_later
+        timer = later(seconds, self._rested.set)
+        try:
+            await self._rested.wait()
+        finally:
+            timer.cancel()
 
     async def _fly(self, carry: Callable[[Made], Awaitable[None]], load: _Load) -> None:
         done = False
@@ -157,6 +172,8 @@ class GroupCommit:
             self._rested_at = time.monotonic() + self._rest
         if was_sent and done and not self.broken:
             self._sent.add(Made(rows=load.made.rows, events=load.made.events), load.settles)
+            if self._sent.made.events >= ENOUGH_ROWS:
+                self._rested.set()
             load = _Load()
         lost = (self._sent, self._queued) if self.broken else ()
         self._go_on()

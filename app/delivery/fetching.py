@@ -11,7 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 HOT_SECONDS: Final = 1.0
 """How long a partition counts as busy after a record of it came."""
 FULL_SECONDS: Final = 0.2
-"""How long busy partitions are asked for by themselves; the others wait so long for a look at the most."""
+"""How long busy partitions are asked for by themselves, after a look at the others that found another busy one."""
+MOST_FULL_SECONDS: Final = 0.8
+"""The same after many looks in vain, each of which makes this wait twice as long."""
 SHORT_WAIT_MS: Final = 20
 """For a fetch that does not name every partition: what the others get meanwhile has to wait for its end."""
 LONG_WAIT_MS: Final = 100
@@ -57,15 +59,24 @@ class HotFirst:
     A worker is assigned some hundred, of which a few carry traffic. aiokafka knows no fetch sessions (KIP-227), so
     each request names what it asks for and each answer names it again. And it has one fetch under way at a broker:
     Faust lets the broker hold it for 1.5 s, in which the busy partitions that it does not name stand still.
+
+    What only patient stages read never counts as busy: each record of it would end a fetch that others wait for.
     """
 
-    def __init__(self, fetcher: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fetcher: Any,
+        patient_topics: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._fetcher = fetcher
+        self._patient_topics = patient_topics
         self._choose = fetcher._get_actions_per_node
         self._clock = clock
         self._positions: dict[TopicPartition, int | None] = {}
         self._hot: dict[TopicPartition, float] = {}
         self._full_at = -FULL_SECONDS
+        self._full_after = FULL_SECONDS
 
     def install(self) -> None:
         """From now on."""
@@ -78,8 +89,10 @@ class HotFirst:
         if len(self._fetcher._in_flight) >= len(self._fetcher._client.cluster.brokers()):
             # There is nobody to ask, only to wait.
             return self._choose(_Part([], assignment.state_value))
-        full = now - self._full_at >= FULL_SECONDS
-        self._notice(assignment, assignment.tps if full else self._hot, now)
+        full = not self._hot or now - self._full_at >= self._full_after
+        surprised = self._notice(assignment, assignment.tps if full else self._hot, now)
+        if full:
+            self._full_after = FULL_SECONDS if surprised else min(2 * self._full_after, MOST_FULL_SECONDS)
         hot = [tp for tp, until in self._hot.items() if until > now]
         if not full and any(tp not in self._fetcher._records for tp in hot):
             return self._ask(_Part(hot, assignment.state_value), SHORT_WAIT_MS)
@@ -95,17 +108,20 @@ class HotFirst:
         self._fetcher._fetch_max_wait_ms = wait_ms
         return self._choose(part)
 
-    def _notice(self, assignment: Any, tps: Any, now: float) -> None:
-        """Which partitions have moved since they were last looked at."""
-        assigned = assignment.tps
+    def _notice(self, assignment: Any, tps: Any, now: float) -> bool:
+        """Which partitions have moved since they were last looked at; whether one did that was not busy."""
+        assigned, surprised = assignment.tps, False
         for tp in list(tps):
             if tp not in assigned:
                 self._hot.pop(tp, None)
                 continue
             state = assignment.state_value(tp)
             position = state.position if state.has_valid_position else None
-            if self._positions.get(tp, position) != position or tp in self._fetcher._records:
+            moved = self._positions.get(tp, position) != position or tp in self._fetcher._records
+            if moved and tp.topic not in self._patient_topics:
+                surprised |= tp not in self._hot
                 self._hot[tp] = now + HOT_SECONDS
             elif self._hot.get(tp, now) < now:
                 del self._hot[tp]
             self._positions[tp] = position
+        return surprised

@@ -150,7 +150,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_start()
         fetcher = self._ensure_consumer()._fetcher
         fetcher._prefetch_backoff = 0.0
-        HotFirst(fetcher).install()
+        HotFirst(fetcher, getattr(self.consumer.app, "patient_topics", frozenset())).install()
 
     async def _fetch_records(
         self,

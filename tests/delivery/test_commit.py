@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from app.delivery.commit import GroupCommit, Made
+from app.delivery.commit import ENOUGH_ROWS, GroupCommit, Made
 from app.delivery.producer import Outgoing
 
 ROW, MARK = b"film|a", b"~mark|ratings"
@@ -24,12 +24,18 @@ class Store:
         self.settled: list[tuple[int, bool]] = []
         self._sending: asyncio.Queue[Exception | None] = asyncio.Queue()
         self._writing: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.rested = asyncio.Event()
-        self.commits = GroupCommit(self._send, self._write, self._failed, most_queued, rest, self._rest)
+        self.resting: list[asyncio.TimerHandle] = []
+        self.commits = GroupCommit(self._send, self._write, self._failed, most_queued, rest, self._later)
 
-    async def _rest(self, seconds: float) -> None:
-        if seconds:
-            await self.rested.wait()
+    def _later(self, seconds: float, wake: Callable[[], None]) -> asyncio.TimerHandle:
+        handle = asyncio.get_running_loop().call_later(3_600, wake)
+        self.resting.append(handle)
+        return handle
+
+    def end_rest(self) -> None:
+        """The time is over for which rows rest."""
+        for handle in self.resting:
+            handle._run()
 
     async def _send(self, made: Made) -> None:
         self.sends.append(made)
@@ -65,17 +71,17 @@ class Store:
                     verdicts.put_nowait(None)
             await turns()
 
-    async def put(self, n: int) -> None:
-        """The batch that read the record at offset n."""
-        await self.commits.put(made(n), self._note(n))
+    async def put(self, n: int, events: int = 1) -> None:
+        """The batch that read the record at offset n, or so many up to there."""
+        await self.commits.put(made(n, events), self._note(n))
 
     def _note(self, n: int) -> Callable[[bool], None]:
         return lambda done: self.settled.append((n, done))
 
 
-def made(n: int) -> Made:
+def made(n: int, events: int = 1) -> Made:
     rows = {ROW: b"%d" % n, b"film|%d" % n: b"", MARK: b"%d" % n}
-    return Made([Outgoing("t", b"k", b"%d" % n, [])], {0: rows}, 1)
+    return Made([Outgoing("t", b"k", b"%d" % n, [])], {0: rows}, events)
 
 
 async def turns() -> None:
@@ -179,20 +185,42 @@ async def test_after_events_fail_nothing_is_begun_and_what_was_under_way_ends_as
     assert (store.failures, store.commits.broken, len(store.sends), len(store.writes)) == ([error], True, 2, 1)
 
 
-async def test_rows_rest_behind_those_before_them_so_that_more_join() -> None:
+async def _two_that_rest(events: int = 1) -> Store:
+    """The rows of 0 are written, those of 1 and 2 rest."""
     store = Store(rest=1_000)
-    for n in range(3):
-        await store.put(n)
+    await store.put(0)
+    await store.end_send()
+    assert len(store.writes) == 1, "the first rows wait for nobody"
+    await store.end_write()
+    for n in (1, 2):
+        await store.put(n, events)
         await store.end_send()
-        if not n:
-            assert len(store.writes) == 1, "the first rows wait for nobody"
-            await store.end_write()
+    return store
+
+
+async def test_rows_rest_behind_those_before_them_so_that_more_join() -> None:
+    store = await _two_that_rest()
     assert len(store.writes) == 1
     assert [rows[ROW] for rows in store.commits.uncommitted(0)] == [b"2"]
-    store.rested.set()
+    store.end_rest()
     await store.end()
     assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2"]
     assert store.settled == [(n, True) for n in range(3)]
+
+
+async def test_rows_that_are_many_do_not_rest_any_longer() -> None:
+    store = await _two_that_rest(events=ENOUGH_ROWS // 2)
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2"]
+    await store.end()
+
+
+async def test_whoever_waits_for_the_end_of_everything_ends_the_rest_too() -> None:
+    store = await _two_that_rest()
+    waiting = asyncio.create_task(store.commits.settled())
+    await turns()
+    assert [written.rows[0][MARK] for written in store.writes] == [b"0", b"2"]
+    await store.end()
+    await waiting
 
 
 async def test_rows_that_rest_are_not_written_after_events_fail() -> None:
@@ -204,7 +232,6 @@ async def test_rows_that_rest_are_not_written_after_events_fail() -> None:
         await store.put(n)
         await store.end_send(ConnectionError("no broker") if n == 2 else None)
     assert store.settled == [(0, True), (2, False), (1, False)]
-    store.rested.set()
     await store.commits.settled()
     assert len(store.writes) == 1
 

@@ -9,11 +9,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 
-from app.delivery.fetching import FULL_SECONDS, HOT_SECONDS, LONG_WAIT_MS, SHORT_WAIT_MS, HotFirst
+from app.delivery.fetching import FULL_SECONDS, HOT_SECONDS, LONG_WAIT_MS, MOST_FULL_SECONDS, SHORT_WAIT_MS, HotFirst
 
 FETCHER_TIMEOUT = 0.2
 
-BUSY, IDLE, OTHER = (TopicPartition(name, 0) for name in ("ratings", "reviews", "facts"))
+BUSY, IDLE, OTHER, PATIENT = (TopicPartition(name, 0) for name in ("ratings", "reviews", "facts", "predictions"))
 
 
 class Fetcher:
@@ -41,7 +41,7 @@ class Bench:
         self.assignment = Assignment([BUSY, IDLE, OTHER])
         for tp in self.assignment.tps:
             self.state(tp).reset_to(0)
-        HotFirst(self.fetcher, lambda: self.now).install()
+        HotFirst(self.fetcher, frozenset({PATIENT.topic}), lambda: self.now).install()
 
     def state(self, tp: TopicPartition) -> TopicPartitionState:
         return self.assignment.state_value(tp)
@@ -77,6 +77,37 @@ async def test_a_busy_partition_is_asked_for_alone_with_looks_at_the_others_in_b
         bench.receive(BUSY)
         assert bench.ask(FULL_SECONDS / 4) == ({BUSY}, SHORT_WAIT_MS)
     assert bench.ask(FULL_SECONDS / 2) == (EVERYTHING, LONG_WAIT_MS)
+
+
+async def test_what_can_wait_is_never_asked_for_alone(bench: Bench) -> None:
+    bench.assignment = Assignment([BUSY, PATIENT])
+    for tp in bench.assignment.tps:
+        bench.state(tp).reset_to(0)
+    bench.ask()
+    for tp in (BUSY, PATIENT):
+        bench.receive(tp)
+    assert bench.ask(2 * FULL_SECONDS)[0] == {BUSY, PATIENT}
+    for tp in (BUSY, PATIENT):
+        bench.receive(tp)
+    assert bench.ask(FULL_SECONDS / 4) == ({BUSY}, SHORT_WAIT_MS)
+
+
+async def test_looks_in_vain_are_rarer_until_one_finds_something(bench: Bench) -> None:
+    def seconds_to_a_look() -> float:
+        for n in range(1, 100):
+            bench.receive(BUSY)
+            if bench.ask(FULL_SECONDS / 8)[0] == EVERYTHING:
+                return n * FULL_SECONDS / 8
+        return float("inf")
+
+    bench.ask()
+    bench.receive(BUSY)
+    bench.ask(2 * FULL_SECONDS)
+    waits = [seconds_to_a_look() for _ in range(5)]
+    assert waits == pytest.approx([FULL_SECONDS, 2 * FULL_SECONDS, *[MOST_FULL_SECONDS] * 3], rel=0.2)
+    bench.receive(IDLE)
+    seconds_to_a_look()
+    assert seconds_to_a_look() == pytest.approx(FULL_SECONDS, rel=0.2)
 
 
 async def test_a_partition_that_is_quiet_again_is_asked_for_with_the_others(bench: Bench) -> None:
