@@ -150,7 +150,8 @@ class Carrier:
                 return []
             store.fresh = False
             spent = msgspec.structs.asdict(connector.session.counters)
-            counts = _sum(run.counts, ScrapeCounts(records=records, rejected=rejected, **_known(spent)))
+            read = records + connector.session.counters.withheld
+            counts = _sum(run.counts, ScrapeCounts(records=read, rejected=rejected, **_known(spent)))
             told = _checkpointed(name, run, store, done, counts)
             return [self._event(told, run, f"checkpoint|{store.kept.cursor!r}")]
 
@@ -171,6 +172,7 @@ class Carrier:
             report.done, report.total = done
             if connector is not None:
                 report.cost(connector.session.counters)
+                report.records += connector.session.counters.withheld
             report.seconds = round(self._now() - begun, 3)
             report.cursor_before = report.cursor_after = dict(store.kept.cursor)
             return report

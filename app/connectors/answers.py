@@ -24,7 +24,8 @@ SHOWN: Final = 200
 class Answer(msgspec.Struct, frozen=True):
     """Status, headers (any case) and the plain bytes of an answer; `url` has no secrets, `next` is Link: rel=next.
 
-    `not_modified`: the source has nothing newer than what was kept of the last time; the body is empty then.
+    `not_modified`: the source has nothing newer than what was kept of the last time. With status 304 the body is empty
+    then, and with 200 it is the one that was kept.
     """
 
     url: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from hashlib import blake2b
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ Cursor = dict[str, Any]
 """How far a connector is, as plain data that only the connector understands. Empty: at the beginning."""
 
 About = Literal["films", "people", "any"]
+PEOPLE_TOPICS: Final = ("celebrity-submissions", "images-found")
 C = TypeVar("C", bound=ConnectorConfig)
 
 

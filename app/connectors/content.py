@@ -31,9 +31,12 @@ class Start(NamedTuple):
 
 
 class Content(Protocol):
-    """Bytes that can be read again. A stream may begin at `start` only if the content still has that `version`."""
+    """Bytes that can be read again. A stream may begin at `start` only if the content still has that `version`.
 
-    def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+    `whole`: all of that version was read. Then a Start at `start` and nothing else says that it is still that version.
+    """
+
+    def stream(self, start: int = 0, version: str | None = None, whole: bool = False) -> AsyncGenerator[Start | bytes]:
         """A Start, then the bytes. Raises SourceError."""
 
 
@@ -49,7 +52,9 @@ class LocalFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+    async def stream(
+        self, start: int = 0, version: str | None = None, whole: bool = False
+    ) -> AsyncGenerator[Start | bytes]:
         """A Start at 0, then the bytes. Raises SourceError."""
         try:
             with self._path.open("rb") as file:
@@ -71,13 +76,15 @@ class RemoteFile:
         self._session = session
         self._retries = retries
 
-    async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+    async def stream(
+        self, start: int = 0, version: str | None = None, whole: bool = False
+    ) -> AsyncGenerator[Start | bytes]:
         """A Start, then the bytes; cuts are mended up to `retries` times in a row. Raises SourceError."""
         told: Start | None = None
         position, failures, skip = start, 0, 0
         while True:
             try:
-                async with aclosing(self._attempt(position, version)) as parts:
+                async with aclosing(self._attempt(position, version, whole and told is None)) as parts:
                     async for part in parts:
                         if isinstance(part, Start):
                             if told is None:
@@ -100,21 +107,26 @@ class RemoteFile:
             else:
                 return
 
-    async def _attempt(self, start: int, version: str | None) -> AsyncGenerator[Start | bytes]:
+    async def _attempt(self, start: int, version: str | None, whole: bool) -> AsyncGenerator[Start | bytes]:
         # Compressed on the way, ranges would count other bytes.
         headers = {"Accept-Encoding": "identity"}
         if start and version:
             headers |= {"Range": f"bytes={start}-", "If-Range": version}
+        if start and version and whole:
+            # Looked at before the range (RFC 9110, section 13.2.2), and known to servers without ranges too.
+            headers["If-None-Match" if version.endswith('"') else "If-Modified-Since"] = version
         async with self._session.stream(self._url, headers) as response:
-            yield _started(response, start)
-            if response.status == 416:
+            yield _started(response, start, version)
+            if response.status in (304, 416):
                 return
             async for chunk in response.content.iter_chunked(CHUNK):
                 self._session.counters.bytes += len(chunk)
                 yield chunk
 
 
-def _started(response: aiohttp.ClientResponse, start: int) -> Start:
+def _started(response: aiohttp.ClientResponse, start: int, asked: str | None) -> Start:
+    if response.status == 304:
+        return Start(start, asked, start)
     headers = response.headers
     etag = headers.get("ETag", "")
     # A weak tag does not promise the same bytes, which is what going on in the middle needs.

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from app.connectors.cache import AnswerCache
 from app.connectors.errors import RetryableError, SourceError
 from app.connectors.guard import PrivateAddressError, allowed, authority, guarded_connector
 from app.connectors.limits import Clock, Shared
@@ -35,7 +36,8 @@ HARMLESS: Final = frozenset(
 class Fetcher:
     """The way out of a process. `timeout` in seconds: to connect, and between two reads; ten times that for all.
 
-    `max_body`: bytes of an answer that is read whole; `patience`: seconds that a run waits for a source that asks to.
+    `max_body`: bytes of an answer that is read whole; `patience`: seconds that a run waits for a source that asks to;
+    `cache`: what the process keeps of answers, where it has more than one way out.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Fetcher:
         max_body: int = 32 << 20,
         patience: float = 300.0,
         clock: Clock | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self._allow = allow
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
@@ -56,6 +59,7 @@ class Fetcher:
         self.patience = patience
         self.clock = clock or Clock()
         self.shared = Shared(self.clock)
+        self.cache = cache or AnswerCache()
         self.robots = Robots(self._small_file, self.clock.now)
         self._guarded: aiohttp.ClientSession | None = None
         self._open: aiohttp.ClientSession | None = None

@@ -19,6 +19,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     `digest` is that of all bytes before `byte`, empty where only the `version` vouches for them. `packed` is the size
     of a compressed content that was read to its end: what is asked for is what follows it, not the whole again.
+    `ended`: all of the `version` was read, also what may stand behind the last line break.
     """
 
     byte: int = 0
@@ -27,6 +28,7 @@ class Mark(msgspec.Struct, frozen=True):
     version: str | None = None
     zipped: bool = False
     packed: int = 0
+    ended: bool = False
 
 
 class Lines:
@@ -48,7 +50,7 @@ class Lines:
     def mark(self) -> Mark:
         """Behind the last whole line."""
         at, seen = self._at, self._seen
-        return Mark(seen.byte, at.line, seen.digest, at.version, at.zipped, at.packed)
+        return Mark(seen.byte, at.line, seen.digest, at.version, at.zipped, at.packed, at.ended)
 
     async def read(self) -> AsyncGenerator[bytes]:
         """Lines without their ends; one of MAX_LINE bytes or more is cut to that length. Raises SourceError."""
@@ -66,6 +68,7 @@ class Lines:
                 head += rest[: MAX_LINE - len(head)]
         if self._at.zipped and self._at.version:
             self._at = msgspec.structs.replace(self._at, packed=self.total or 0)
+        self._at = msgspec.structs.replace(self._at, ended=self._at.version is not None)
         if head:
             self.number = self._at.line + 1
             yield head
@@ -75,7 +78,8 @@ class Lines:
         for _ in range(2):
             mark = self._from
             known = mark.packed if mark.zipped else mark.byte
-            unzipped = Unzipped(self._content.stream(known if mark.version else 0, mark.version))
+            start = known if mark.version else 0
+            unzipped = Unzipped(self._content.stream(start, mark.version, whole=mark.ended))
             async with aclosing(self._after(mark, unzipped)) as parts:
                 async for part in parts:
                     self._at = msgspec.structs.replace(self._at, zipped=unzipped.zipped)
@@ -114,7 +118,7 @@ class Lines:
         elif not mark.digest and (mark.version is None or start.version != mark.version):
             self._restart()
             return -1
-        self._at = msgspec.structs.replace(self._at, version=start.version, packed=0)
+        self._at = msgspec.structs.replace(self._at, version=start.version, packed=0, ended=False)
         return mark.byte - start.at
 
     def _proved(self, proof: hashlib.blake2b, mark: Mark) -> bool:

@@ -21,7 +21,8 @@ class Plain:
         known = begun if begun is not None and begun.version and begun.size else Standing()
         self.ended, started = (None, 0), Start(0, None, None)
         # A question for what follows the last byte of this version: a server that has no more than that says so.
-        async with aclosing(Unzipped(self._content.stream(known.size, known.version)).parts()) as parts:
+        content = self._content.stream(known.size, known.version, whole=bool(known.size))
+        async with aclosing(Unzipped(content).parts()) as parts:
             async for part in parts:
                 if isinstance(part, bytes):
                     yield part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -28,11 +29,13 @@ class Credentials:
         self._variable = variable
         self._environ = environ
         self._values: set[str] = set()
+        self._given: set[str] = set()
 
     def get(self, variable: str | None = None) -> str | None:
         """What a variable holds, None where it is not set or empty."""
         value = self._environ.get(variable or self._variable or "") or None
         if value is not None:
+            self._given.add(value)
             self.hide(value)
         return value
 
@@ -49,11 +52,20 @@ class Credentials:
         if len(value) >= SHORTEST:
             self._values |= {value, quote(value, safe=""), quote_plus(value)}
 
-    def text(self, text: str) -> str:
-        """The text without secrets, and without what stands in an address where secrets do."""
+    def account(self) -> str:
+        """Stands for whoever has the credentials that the environment gave; a digest, which tells nothing of them."""
+        return blake2b(repr(sorted(self._given)).encode(), digest_size=16).hexdigest()
+
+    def masked(self, text: str) -> str:
+        """The text without the secrets that are known, and otherwise as it is: other texts stay others."""
         # The longest first: one secret may begin with another.
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, HIDDEN)
+        return text
+
+    def text(self, text: str) -> str:
+        """The text without secrets, and without what stands in an address where secrets do."""
+        text = self.masked(text)
         return _USER.sub(rf"\1{HIDDEN}@", _QUERY.sub(rf"\1{HIDDEN}", text))
 
     def raw(self, data: bytes) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from agents.due import BadScheduleError, check_schedule
 from app.config_errors import explain, unknown_key, with_choices
-from app.connectors.base import Connector, ConnectorConfig
+from app.connectors.base import PEOPLE_TOPICS, Connector, ConnectorConfig
 from app.connectors.commons import CommonsConnector
 from app.connectors.csv import CsvConnector
 from app.connectors.errors import SourceError
@@ -147,7 +147,6 @@ def _check_addresses(config: ConnectorConfig) -> None:
 
 
 FILM_TOPICS: Final = ("film-submissions", "film-mentions", "ratings", "reviews", "facts")
-PEOPLE_TOPICS: Final = ("celebrity-submissions", "images-found")
 
 
 def topics_of(config: ConnectorConfig) -> tuple[str, ...]:

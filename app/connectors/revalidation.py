@@ -61,7 +61,7 @@ class Revalidation:
     def answered(self, url: str, headers: Mapping[str, str]) -> None:
         """A whole answer came with these headers."""
         self.forget(url)
-        found = {ask: headers[said] for said, ask in _ASK_WITH.items() if said in headers}
+        found = conditions_of(headers)
         if found:
             self._asked[_name(url)] = found
 
@@ -88,6 +88,13 @@ class Revalidation:
     def _over(self, about: Mapping[str, str]) -> bool:
         since = about.get("since", "")
         return self._longest is not None and not (since.isdecimal() and self._clock() - int(since) < self._longest)
+
+
+def conditions_of(headers: Mapping[str, str], *, asking: bool = False) -> dict[str, str]:
+    """The headers that ask whether an answer with these headers changed; `asking`: those among these that do."""
+    if asking:
+        return {ask: headers[ask] for ask in _ASK_WITH.values() if ask in headers}
+    return {ask: headers[said] for said, ask in _ASK_WITH.items() if said in headers}
 
 
 def _name(url: str) -> str:

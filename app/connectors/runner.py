@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
 
-from app.connectors.base import Checkpoint, Connector, Note, Observed, Refused, Request, Said
+from app.connectors.base import PEOPLE_TOPICS, Checkpoint, Connector, Note, Observed, Refused, Request, Said
 from app.connectors.config import Terms
 from app.connectors.errors import MalformedError, QuotaExhaustedError, RetryableError, SourceError
 from app.connectors.store import CursorStore, Report, State
@@ -25,6 +25,8 @@ __all__ = ["ORIGIN", "CursorStore", "Report", "Sender", "State", "outgoing", "ru
 
 KEPT_FAULTS: Final = 100
 MOST_WAITING: Final = 2000
+ALWAYS_SENT: Final = frozenset({*PEOPLE_TOPICS, "film-mentions"})
+"""Whoever was forgotten and pushed again has to be found again, and a mention may be of a film that is known by now."""
 LONGEST_PATIENCE: Final = 30 * 86_400.0
 """No source asks for more in earnest, and far moments cannot be written."""
 ORIGIN: Final = "connector."
@@ -59,7 +61,7 @@ async def run_connector(
     began = now()
     report = Report(name, run_id=asked.run_id or str(uuid.uuid4()), cursor_before=dict(state.cursor))
     report.started_at = _moment(began)
-    connector.session.begin(state.validators, store)
+    connector.session.begin(name, state.validators, store, anew=from_start)
     # A record that a life of this run sends again after a kill is the same in every byte.
     terms_from = datetime.fromisoformat(asked.begun).timestamp() if asked.begun else began
     run = _Run(name, connector, sink, store, state, report, advance, refuse, now, terms_from)
@@ -107,12 +109,18 @@ class _Run:
         self._advance, self._tell, self._now = advance, refuse, now
         self._waiting: list[Outgoing] = []
         self._ids: list[str] = []
+        self._new: list[str] = []
+        self._withheld = 0
         self.sent = store.sent(name)
 
     async def take(self, said: Said) -> None:
         match said:
             case Observed():
-                self._waiting.append(outgoing(said, self._now(), self._terms, self._terms_from))
+                if self._is_known(said):
+                    self._withheld += 1
+                else:
+                    self._waiting.append(outgoing(said, self._now(), self._terms, self._terms_from))
+                    self._new.append(said.event_id)
                 self._ids.append(said.event_id)
                 self._report.records += 1
             case Refused():
@@ -124,9 +132,10 @@ class _Run:
                 sent = await self.flush()
                 self._state.cursor, self._state.validators = said.cursor, self._session.validators()
                 self._store.save(self._name, self._state)
+                self._session.cache.settle()
                 self._report.done, self._report.total = said.done, said.total
                 self._advance(sent, said.done, said.total)
-        if len(self._waiting) >= MOST_WAITING:
+        if max(len(self._waiting), len(self._ids)) >= MOST_WAITING:
             self._advance(await self.flush(), 0, None)
 
     async def flush(self) -> int:
@@ -134,10 +143,20 @@ class _Run:
         waiting, self._waiting = self._waiting, []
         if waiting:
             await self._sink.send(waiting)
-            # Not before: what a checkpoint counts is what the broker has.
-            ids, self._ids = self._ids, []
-            self._session.counters.duplicates += self.sent.add(ids)
+        # Not before: what a checkpoint counts is what the broker has.
+        ids, new, withheld = self._ids, self._new, self._withheld
+        self._ids, self._new, self._withheld = [], [], 0
+        counters = self._session.counters
+        counters.duplicates += self.sent.add(ids)
+        counters.withheld += withheld
+        self._session.cache.sent(new)
         return len(waiting)
+
+    def _is_known(self, said: Observed) -> bool:
+        """Whether an earlier run has sent the record and this process too, of late, from what did not change since."""
+        if said.record.topic in ALWAYS_SENT or not self._session.cache.unchanged:
+            return False
+        return self.sent.knew(said.event_id) and self._session.cache.knows(said.event_id)
 
     def failed(self, error: SourceError) -> None:
         report, now = self._report, self._now()
@@ -156,6 +175,7 @@ class _Run:
     def _refuse(self, refused: Refused) -> None:
         reason, raw = self._session.redact(refused.reason), self._session.redact_raw(refused.raw)
         refused = Refused(refused.row, reason, raw)
+        self._session.cache.distrust()
         self._waiting.append(_refused(self._name, refused, self._now))
         self._report.refused += 1
         if len(self._report.faults) < KEPT_FAULTS:

@@ -11,6 +11,9 @@ from typing import Final
 MOST_KNOWN: Final = 100_000
 """Records of earlier runs that are remembered; 8 bytes each in a file. Of the present run, half as many and up."""
 
+MOST_STATED: Final = 500_000
+"""Records of this process that are known to be with the broker; 16 to 32 bytes each in memory."""
+
 
 class Sent:
     """The latest records by a digest of their event ids, which are made from content: equal ids, equal records.
@@ -29,12 +32,16 @@ class Sent:
         """Remember records as sent; how many of them were sent before."""
         again = 0
         for event_id in event_ids:
-            short = int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little") | 1
+            short = _short(event_id)
             again += not self._young.add(short) or any(short in each for each in self._older)
             if self._young.count * 2 >= self._most:
                 self._young, self._old = Digests(), self._young
                 self._older = [self._old, self._earlier]
         return again
+
+    def knew(self, event_id: str) -> bool:
+        """Whether an earlier run sent this record; that it is asked for is not remembered."""
+        return _short(event_id) in self._earlier
 
     def __bool__(self) -> bool:
         """Whether anything was sent since what was remembered."""
@@ -89,6 +96,38 @@ class Digests:
         for number in numbers:
             if number:
                 self._slots[self._place(number)] = number
+
+
+class Stated:
+    """Which records the broker got from this process and when, by whose they are: in memory, with its memory's end.
+
+    What it knows was sent by them less than so many seconds ago; of what it does not know nothing is said.
+    """
+
+    def __init__(self, most: int = MOST_STATED) -> None:
+        self._most = most
+        self._sets: dict[bytes, tuple[float, Digests]] = {}
+
+    def add(self, who: bytes, event_ids: Iterable[str], now: float, longest: float) -> None:
+        """Remember records as sent now; what was remembered for longer than `longest` seconds goes."""
+        since, numbers = self._sets.pop(who, (now, Digests()))
+        if not 0 <= now - since < longest:
+            since, numbers = now, Digests()
+        for event_id in event_ids:
+            numbers.add(_short(event_id))
+        self._sets[who] = since, numbers
+        # Whose were used least recently go first, and go whole: sent again, they are here again.
+        while sum(each.count for _, each in self._sets.values()) > self._most:
+            del self._sets[next(iter(self._sets))]
+
+    def has(self, who: bytes, event_id: str, now: float, longest: float) -> bool:
+        """Whether a record was sent less than `longest` seconds ago."""
+        since, numbers = self._sets.get(who, (0.0, None))
+        return numbers is not None and 0 <= now - since < longest and _short(event_id) in numbers
+
+
+def _short(event_id: str) -> int:
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little") | 1
 
 
 def _unpacked(packed: bytes) -> array[int]:

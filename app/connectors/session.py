@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from app.connectors.account import Account
 from app.connectors.answers import Answer, judge
 from app.connectors.body import read_body
+from app.connectors.cache import RunCache
 from app.connectors.config import ConnectorConfig
 from app.connectors.counters import Counters
 from app.connectors.errors import (
@@ -51,6 +52,7 @@ class Session:
         self._credentials = Credentials(config.token_env, environ)
         self._account = Account(config, fetcher.shared, fetcher.clock)
         self.revalidation = Revalidation(config, fetcher.clock.now)
+        self.cache = RunCache(fetcher.cache, config, self._credentials, fetcher.clock.now)
         self.fault: Callable[[Answer], SourceError | None] = lambda answer: None
         self.counters = Counters()
 
@@ -66,9 +68,10 @@ class Session:
 
     # What the runner uses.
 
-    def begin(self, validators: Validators, ledger: Ledger) -> None:
-        """Begin a run with what was kept of the last one."""
+    def begin(self, name: str, validators: Validators, ledger: Ledger, anew: bool = False) -> None:
+        """Begin a run of the connector of a name with what was kept of the last one; `anew`: everything is read."""
         self.revalidation.begin(validators)
+        self.cache.begin(name, anew)
         self.counters = Counters()
         self._account.ledger = ledger
 
@@ -148,31 +151,37 @@ class Session:
         bucket: str = "",
         cost: int = 1,
         limit: int | None = None,
+        called: str | None = None,
         decode: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """The whole answer, tried again as configured. Raises SourceError.
 
         `accept`: parts of media types of which one must be in the answer's; `revalidate`: ask only for what is newer
-        than at the last kept checkpoint; `bucket` and `cost`: which daily quota pays; `limit`: bytes of the body.
-        `decode` is called with each answer, and what it raises counts as the answer's fault.
+        than at the last kept checkpoint, with no body where nothing is (else that of an answer which did not change is
+        the one that the process keeps); `bucket` and `cost`: which daily quota pays; `limit`: bytes of the body;
+        `called`: the address in texts. `decode` is called with each answer, and what it raises is the answer's fault.
         """
         url = self.url(place, params)
-        shown = self.redact(url)
+        shown = self.redact(called or url)
         pause = await self._pause(url, shown)
         sent = {"Accept-Encoding": "gzip", **(headers or {})}
         if revalidate:
             sent |= self.revalidation.headers(shown)
+        question = self.cache.question(method, url, sent, apart=revalidate)
 
         async def once() -> Answer:
             await self._pay(url, pause, bucket, cost)
+            asked = sent | question.conditions()
             async with (
                 asyncio.timeout(self._fetcher.longest),
-                self._fetcher.request(url, sent, method, data) as response,
+                self._fetcher.request(url, asked, method, data) as response,
             ):
-                answer = await self._whole(response, shown, limit or self._fetcher.max_body)
-            self._check(answer, bucket, accept)
-            if decode is not None and not answer.not_modified:
-                decode(answer)
+                whole = await self._whole(response, shown, limit or self._fetcher.max_body)
+            answer = question.answered(whole, str(response.url), asked)
+            with question.reading(answer):
+                self._check(answer, bucket, accept)
+                if decode is not None and answer.status != 304:
+                    decode(answer)
             return answer
 
         answer = await self._try(url, once)
@@ -184,12 +193,14 @@ class Session:
 
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer to be read piece by piece, its status 200, 206 or 416; not tried again. Raises SourceError."""
+        """An answer to be read piece by piece, of status 200, 206, 304 or 416; not tried again. Raises SourceError."""
         try:
             await self._pay(url, await self._pause(url, self.redact(url)), "", 1)
             async with self._fetcher.request(url, headers) as response:
-                if response.status not in (200, 206, 416):
+                if response.status not in (200, 206, 304, 416):
                     self._check(await self._whole(response, self.redact(url), self._fetcher.max_body), "", ())
+                self.counters.not_modified += response.status == 304
+                self.cache.changed()
                 yield response
         except SourceError as error:
             raise self._credentials.clean(error) from None

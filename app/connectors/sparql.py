@@ -115,7 +115,7 @@ class SparqlConnector(Connector[Config]):
         questions = self._questions(source, batch)
         for number in range(int(place.get("step", 0)), len(questions)):
             query, said_of = questions[number]
-            for found in said_of(await self._rows(query)):
+            for found in said_of(await self._rows(query, bool(batch.people))):
                 yield found
             if number + 1 < len(questions):
                 yield At({"step": number + 1})
@@ -131,12 +131,12 @@ class SparqlConnector(Connector[Config]):
             if offset is not None:
                 yield At({"offset": offset})
 
-    async def _rows(self, query: str) -> list[Row]:
+    async def _rows(self, query: str, names_people: bool) -> list[Row]:
         """All solutions: only together do they show whether a name leads to one person."""
         rows: list[Row] = []
         offset: int | None = 0
         while offset is not None:
-            page = await self._client.select(query, offset)
+            page = await self._client.select(query, offset, names_people=names_people)
             rows += page.rows
             offset = page.next
         return rows

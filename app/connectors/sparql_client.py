@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any, Final, NamedTuple
 from urllib.response import addinfourl
 
-from SPARQLWrapper import JSON, POST, SPARQLWrapper
+from SPARQLWrapper import GET, JSON, POST, SPARQLWrapper
 from SPARQLWrapper.Wrapper import QueryResult
 
 from app.connectors.answers import Answer
@@ -21,6 +21,8 @@ from app.connectors.session import Session
 MOST_ROWS: Final = "X-SPARQL-MaxRows"
 STATE: Final = "X-SQL-State"
 TIMED_OUT: Final = "S1TAT"
+MOST_ADDRESS: Final = 6000
+"""Characters of an address that servers and what stands before them take; 8 KiB for all of the line is usual."""
 TOO_SLOW: Final = (b"TimeoutException", b"QueryTimeout", b"S1T00", b"Query timed out")
 
 Row = dict[str, str]
@@ -41,24 +43,33 @@ class SparqlClient:
         self._session = session
         self._page = page
 
-    async def select(self, query: str, offset: int = 0) -> Rows:
+    async def select(self, query: str, offset: int = 0, *, names_people: bool = False) -> Rows:
         """A page of a SELECT that has an ORDER BY and no LIMIT. Raises SourceError.
 
         Services cut long answers without a word: a page that is as long as was asked for, or as long as the service
-        admits to allow, is never taken for the end.
+        admits to allow, is never taken for the end. A question goes into the address, as only what has an address can
+        be asked about whether it changed (SPARQL 1.1 Protocol, 2.1.1), unless that grows too long or is to name people.
         """
         wrapper = SPARQLWrapper(self._session.url(""))
         wrapper.setQuery(f"{query}\nLIMIT {self._page} OFFSET {offset}")
         wrapper.setReturnFormat(JSON)
-        wrapper.setMethod(POST)
+        wrapper.setMethod(GET)
         request = wrapper._createRequest()
-        assert isinstance(request.data, bytes)
+        if names_people or len(request.full_url) > MOST_ADDRESS:
+            wrapper.setMethod(POST)
+            request = wrapper._createRequest()
+        headers = {"Accept": str(request.get_header("Accept"))}
+        data = request.data
+        assert data is None or isinstance(data, bytes)
+        if data is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         found: list[list[Row]] = []
         answer = await self._session.ask(
             request.full_url,
-            method="POST",
-            data=request.data,
-            headers={"Accept": str(request.get_header("Accept")), "Content-Type": "application/x-www-form-urlencoded"},
+            method="GET" if data is None else "POST",
+            data=data,
+            headers=headers,
+            called=self._session.url(""),
             decode=lambda answer: found.append(solutions(answer)),
         )
         rows = found[-1]

@@ -39,7 +39,9 @@ class ZipMember:
     def __init__(self, place: str, archive: Content, member: str | None, local: Path | None) -> None:
         self._place, self._archive, self._member, self._local = place, archive, member, local
 
-    async def stream(self, start: int = 0, version: str | None = None) -> AsyncGenerator[Start | bytes]:
+    async def stream(
+        self, start: int = 0, version: str | None = None, whole: bool = False
+    ) -> AsyncGenerator[Start | bytes]:
         """A Start at 0, then the unpacked bytes; one at `start` and nothing else where that is where it still ends.
 
         Raises SourceError.
@@ -47,7 +49,7 @@ class ZipMember:
         with self._opened() as file:
             began = Start(0, None, None, packed=True)
             if self._local is None:
-                began = await self._fetch(file, start, version)
+                began = await self._fetch(file, start, version, whole)
             if began.at:
                 yield began
                 return
@@ -71,9 +73,9 @@ class ZipMember:
         except OSError as error:
             raise SourceError(f"{self._place}: {error.strerror or error}") from error
 
-    async def _fetch(self, file: IO[bytes], start: int, version: str | None) -> Start:
+    async def _fetch(self, file: IO[bytes], start: int, version: str | None, whole: bool) -> Start:
         began = Start(0, None, None)
-        async with aclosing(self._archive.stream(start, version)) as parts:
+        async with aclosing(self._archive.stream(start, version, whole)) as parts:
             async for part in parts:
                 if isinstance(part, Start):
                     began = part

@@ -31,8 +31,8 @@ class Asked(NamedTuple):
 class Service:
     """Subclasses give `answer`. `faults` are taken by the next requests, one each; None lets one pass."""
 
-    conditional: ClassVar[bool] = False
-    """Whether answers carry an ETag and a later question with it gets a 304."""
+    conditional: ClassVar[bool] = True
+    """Whether answers of GETs carry an ETag and a later question with it gets a 304."""
 
     def __init__(self) -> None:
         self.faults: deque[Fault | None] = deque()
@@ -66,12 +66,10 @@ class Service:
             good = web.Response(status=error.status, text=error.text)
         if fault is not None:
             return await fault(request, good)
-        if self.conditional and good.status == 200:
-            assert isinstance(good.body, bytes)
-            tag = f'"{hashlib.md5(good.body).hexdigest()}"'
+        if self.conditional and request.method == "GET" and good.status == 200:
+            tag = good.headers.setdefault("ETag", f'"{hashlib.md5(_body(good)).hexdigest()}"')
             if request.headers.get("If-None-Match") == tag:
                 return web.Response(status=304)
-            good.headers["ETag"] = tag
         return good
 
 

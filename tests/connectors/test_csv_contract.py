@@ -9,6 +9,7 @@ from tests.connectors.service import Service
 from tests.connectors.suite import ConnectorSuite
 
 ROWS = 2500
+TAG = '"one"'
 
 
 class Files(Service):
@@ -17,10 +18,12 @@ class Files(Service):
     async def answer(self, request: web.Request) -> web.Response:
         """The file, or the part of it that is asked for."""
         body = rating_file(ROWS).encode()
+        if request.headers.get("If-None-Match") == TAG:
+            return web.Response(status=304)
         start = request.http_range.start or 0
         if start >= len(body):
             return web.Response(status=416)
-        headers = {"ETag": '"one"'}
+        headers = {"ETag": TAG}
         return web.Response(status=206 if start else 200, body=body[start:], content_type="text/csv", headers=headers)
 
 

@@ -70,7 +70,6 @@ SELECTORS = {
 class Site(Service):
     """A site with pages of films."""
 
-    conditional = True
     word = "Review"
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -88,7 +87,6 @@ class TestHtml(ConnectorSuite):
     """Pages by IMDb id, each with a second page of reviews."""
 
     kind = "html"
-    conditional = True
     keys: ClassVar[dict[str, Any]] = {"url": "film/{imdb}", "most_pages": 5, "robots": False}
     records = 2 * (1 + 1 + 4)
     topics = {"facts", "ratings", "reviews"}  # noqa: RUF012
@@ -122,8 +120,6 @@ async def test_other_settings_read_pages_that_did_not_change(tmp_path: Path) -> 
 
 class Others(Service):
     """A site without JSON-LD, whose addresses have titles."""
-
-    conditional = True
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -22,6 +22,8 @@ from tests.connectors.local_suite import LocalSuite, fault_of, opened, read
 from tests.connectors.service import Service, serving
 from tests.connectors.suite import Broker, ConnectorSuite, FakeClock
 
+TAG = '"one"'
+
 
 def keys(path: Path, **more: Any) -> dict[str, Any]:
     """The connector's table."""
@@ -79,10 +81,12 @@ class Files(Service):
 
     async def answer(self, request: web.Request) -> web.Response:
         """The archive, or the part of it that is asked for."""
+        if request.headers.get("If-None-Match") == TAG:
+            return web.Response(status=304)
         start = request.http_range.start or 0
         if start >= len(self.body):
             return web.Response(status=416)
-        kind, headers = "application/gzip", {"ETag": '"one"'}
+        kind, headers = "application/gzip", {"ETag": TAG}
         return web.Response(status=206 if start else 200, body=self.body[start:], content_type=kind, headers=headers)
 
 

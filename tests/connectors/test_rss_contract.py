@@ -56,8 +56,6 @@ FEEDS = {"/two.xml": RSS_2, "/atom.xml": ATOM, "/one.rdf": RSS_1, "/old.xml": RS
 class Feeds(Service):
     """A web server with feeds, which says what changed."""
 
-    conditional = True
-
     def __init__(self) -> None:
         super().__init__()
         self.feeds = dict(FEEDS)
@@ -80,7 +78,6 @@ class TestRss(ConnectorSuite):
     records = 6
     topics = {"film-mentions", "reviews"}  # noqa: RUF012
     pages = 4
-    conditional = True
     inside_200 = staticmethod(instead("<html><title>Service unavailable</title></html>", "text/html"))
     inside_200_says = "no feed but"
 

@@ -101,8 +101,6 @@ def reviews(number: int, page: int) -> dict[str, Any]:
 class Tmdb(Service):
     """TMDB's API, version 3."""
 
-    conditional = True
-
     async def answer(self, request: web.Request) -> web.Response:
         """Whatever is asked for, by whom has a key."""
         keyed = request.query.get("api_key") or request.headers.get("Authorization", "").startswith("Bearer eyJ")

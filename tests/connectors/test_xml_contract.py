@@ -14,6 +14,8 @@ from tests.connectors.service import Service
 from tests.connectors.suite import Broker, ConnectorSuite, FakeClock
 from tests.connectors.xml_source import FIELDS, RECORDS, document
 
+TAG = '"one"'
+
 
 def zipped(body: bytes) -> bytes:
     """An archive with one file."""
@@ -34,13 +36,13 @@ class Files(Service):
     async def answer(self, request: web.Request) -> web.Response:
         """The file, or the part of it that is asked for."""
         body = self.files[request.path]
+        if request.headers.get("If-None-Match") == TAG:
+            return web.Response(status=304)
         start = request.http_range.start or 0
         if start >= len(body):
             return web.Response(status=416)
         kind = "application/xml" if request.path == "/d.xml" else "application/octet-stream"
-        return web.Response(
-            status=206 if start else 200, body=body[start:], content_type=kind, headers={"ETag": '"one"'}
-        )
+        return web.Response(status=206 if start else 200, body=body[start:], content_type=kind, headers={"ETag": TAG})
 
 
 class TestXml(ConnectorSuite):
