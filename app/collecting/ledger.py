@@ -23,7 +23,8 @@ class EventStore(CursorStore):
         super().__init__(data_dir)
         self._state = state
         self._spent: dict[str, Spent] = msgspec.convert(state.state.get("spent", {}), dict[str, Spent])
-        self.kept = State(cursor=dict(state.cursor), validators=dict(state.state.get("validators", {})))
+        known = {"validators": dict(state.state.get("validators", {})), "reading": str(state.state.get("reading", ""))}
+        self.kept = msgspec.convert({"cursor": dict(state.cursor), **known}, State)
         self._over: tuple[str, Sent] | None = None
         self.fresh = False
         """Whether something was kept that no event has told yet."""
@@ -60,5 +61,6 @@ class EventStore(CursorStore):
 
     def told(self) -> dict[str, Any]:
         """The state that goes into events, besides the cursor."""
-        found: dict[str, Any] = msgspec.to_builtins({"validators": self.kept.validators, "spent": self._spent})
+        kept = {"validators": self.kept.validators, "spent": self._spent, "reading": self.kept.reading}
+        found: dict[str, Any] = msgspec.to_builtins(kept)
         return {name: value for name, value in found.items() if value}

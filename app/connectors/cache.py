@@ -103,15 +103,17 @@ class RunCache:
         # What is stored for a time only has to be stated again before it is over.
         self._longest = LONGEST if ttl is None else min(LONGEST, ttl * DAY_SECONDS / 2)
         self._who: bytes | None = None
-        self._anew = self._used = self._changed = False
+        self.used = self._changed = False
+        """Whether anything was read in this run that may be kept."""
+        self.reading = ""
         self._keys: list[bytes] = []
         self._unchanged = 0
 
-    def begin(self, name: str, anew: bool = False) -> None:
-        """Begin a run of the connector of that name; `anew`: with nothing that was kept before. Without, it is off."""
+    def begin(self, name: str, reading: str) -> None:
+        """Begin a run of the connector of that name: before, it is off; after a reset comes another `reading`."""
         # Other settings, or a program that reads better, may find more in what did not change.
-        meaning = msgspec.json.encode((name, self._config, VERSION), order="sorted")
-        self._who, self._anew, self._used = blake2b(meaning, digest_size=16).digest(), anew, False
+        meaning = msgspec.json.encode((name, reading, self._config, VERSION), order="sorted")
+        self._who, self.used, self.reading = blake2b(meaning, digest_size=16).digest(), False, reading
         self.settle()
 
     # What the session uses.
@@ -128,13 +130,13 @@ class RunCache:
 
     def find(self, key: bytes) -> Kept | None:
         """What is kept and may still be asked about."""
-        kept = None if self._anew else self._cache.get(key)
+        kept = self._cache.get(key)
         return kept if kept is not None and 0 <= self._clock() - kept.since < self._longest else None
 
     def take(self, key: bytes, answer: Answer, place: str) -> None:
         """An answer was read with sense: keep it if it may be kept and asked about."""
         self._keys.append(key)
-        self._used = True
+        self.used = True
         self._unchanged += answer.not_modified
         conditions = conditions_of(answer.headers)
         if answer.status != 200 or not conditions or not _may_be_kept(answer.headers):
@@ -160,7 +162,7 @@ class RunCache:
     def sent(self, event_ids: Iterable[str]) -> None:
         """The broker has these records."""
         # Whoever keeps no answers never asks what is known.
-        if self._used and self._who is not None:
+        if self.used and self._who is not None:
             self._cache.stated.add(self._who, event_ids, self._clock(), self._longest)
 
     def settle(self) -> None:

@@ -55,13 +55,14 @@ async def run_connector(
     and without the record where its source, or whom it is about, forbids to keep it for good.
     """
     kept = store.load(name)
-    # Asking anew means without the validators too, or the source would answer that nothing changed.
+    # Asking anew means without validators and kept answers too, or the source would answer that nothing changed.
     state = State(last_run=kept.last_run) if from_start else kept
     asked = request or Request(name)
     began = now()
     report = Report(name, run_id=asked.run_id or str(uuid.uuid4()), cursor_before=dict(state.cursor))
     report.started_at = _moment(began)
-    connector.session.begin(name, state.validators, store, anew=from_start)
+    reading = state.reading or f"{report.run_id}|{began:.3f}"
+    connector.session.begin(name, state.validators, store, reading)
     # A record that a life of this run sends again after a kill is the same in every byte.
     terms_from = datetime.fromisoformat(asked.begun).timestamp() if asked.begun else began
     run = _Run(name, connector, sink, store, state, report, advance, refuse, now, terms_from)
@@ -131,6 +132,8 @@ class _Run:
             case Checkpoint():
                 sent = await self.flush()
                 self._state.cursor, self._state.validators = said.cursor, self._session.validators()
+                if self._session.cache.used:
+                    self._state.reading = self._session.cache.reading
                 self._store.save(self._name, self._state)
                 self._session.cache.settle()
                 self._report.done, self._report.total = said.done, said.total

@@ -68,10 +68,10 @@ class Session:
 
     # What the runner uses.
 
-    def begin(self, name: str, validators: Validators, ledger: Ledger, anew: bool = False) -> None:
-        """Begin a run of the connector of a name with what was kept of the last one; `anew`: everything is read."""
+    def begin(self, name: str, validators: Validators, ledger: Ledger, reading: str) -> None:
+        """Begin a run of the connector of a name with what was kept of the last one, and what it goes on reading."""
         self.revalidation.begin(validators)
-        self.cache.begin(name, anew)
+        self.cache.begin(name, reading)
         self.counters = Counters()
         self._account.ledger = ledger
 

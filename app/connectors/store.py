@@ -60,11 +60,15 @@ class Report(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What is kept of a connector between runs; `validators` ask its addresses whether they changed."""
+    """What is kept of a connector between runs; `validators` ask its addresses whether they changed.
+
+    `reading` names the run that began to read, with nothing kept: after a reset there is another one.
+    """
 
     cursor: dict[str, object] = msgspec.field(default_factory=dict)
     last_run: Report | None = None
     validators: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    reading: str = ""
 
 
 class CursorStore:

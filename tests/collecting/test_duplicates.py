@@ -9,14 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.collecting import runs
 from app.collecting.runs import Carrier
 from app.collecting.tracking import figures
+from app.connectors.cache import AnswerCache
+from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
 from app.connectors.registry import config_of
+from app.connectors.session import Session
 from app.delivery.producer import Outgoing
 from schemas.catalogue import decode
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.scrapes import ScrapeCheckpointed, ScrapeCounts, ScrapeFinished, ScrapeStarted
+from tests.connectors.book import Book, Reader
+from tests.connectors.service import serving
 
 HEAD = "userId,movieId,rating,timestamp\n"
 EVENTS = (ScrapeStarted, ScrapeCheckpointed, ScrapeFinished)
@@ -124,3 +130,53 @@ async def test_a_life_goes_on_counting_where_the_last_checkpoint_stood(source: S
     )
     counts = await source.run(rows(*range(1, 3001)))
     assert (counts.records, counts.duplicates) == (3000, 2)
+
+
+async def test_what_is_not_sent_again_is_counted_by_checkpoints_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "make", lambda config, fetcher, environ: Reader(config, Session(config, fetcher, {})))
+    cache, logs = AnswerCache(), [Log(), Log(ScrapeFinished), Log()]
+
+    async def carry_out(site: Book, log: Log, run: WaitingRun, state: ScrapeState) -> None:
+        config = ConnectorConfig(kind="reader", base_url=site.url + "/")
+        async with Fetcher(site.allow, 5.0, cache=cache) as fetcher:
+            carrier = Carrier(log, fetcher, tmp_path, Source(tmp_path)._nobody, {})
+            await carrier.carry_out("book", config, run, state)
+
+    async with serving(Book()) as site:
+        assert isinstance(site, Book)
+        site.pages = [["one"], ["two"], ["three"]]
+        await carry_out(site, logs[0], WaitingRun(run_id="r1", trigger="manual", attempt=1), ScrapeState())
+        state = ScrapeState(state=logs[0].events[-1].state)
+        site.pages[2] = ["three", "four"]
+        with pytest.raises(KilledError):
+            await carry_out(site, logs[1], WaitingRun(run_id="r2", trigger="manual", attempt=1), state)
+        (told,) = [event.counts for event in logs[1].events if isinstance(event, ScrapeCheckpointed)]
+        # Neither of the first two went out; what follows is told of by the next life, which reads it again.
+        assert (told.records, told.duplicates, told.not_modified) == (2, 2, 2)
+        resumed = {"started_at": "2026-01-01T00:00:00Z", "counts": told}
+        await carry_out(site, logs[2], WaitingRun(run_id="r2", trigger="manual", attempt=1, **resumed), state)
+    assert [record.topic for record in logs[1].sent].count("facts") == 2
+    counts = logs[2].events[-1].counts
+    # The reader has no cursor, so that the second life began at the first page: four records besides those two.
+    assert (counts.records, counts.duplicates) == (6, 5)
+
+
+async def test_after_a_reset_nothing_that_a_worker_keeps_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "make", lambda config, fetcher, environ: Reader(config, Session(config, fetcher, {})))
+    cache, state, counts = AnswerCache(), ScrapeState(), []
+
+    async with serving(Book()) as site:
+        for reset in (False, False, True, False):
+            log, run = Log(), WaitingRun(run_id=f"r{len(counts)}", trigger="manual", attempt=1)
+            state = ScrapeState() if reset else state
+            async with Fetcher(site.allow, 5.0, cache=cache) as fetcher:
+                carrier = Carrier(log, fetcher, tmp_path, Source(tmp_path)._nobody, {})
+                await carrier.carry_out("book", ConnectorConfig(kind="reader", base_url=site.url + "/"), run, state)
+            finished = log.events[-1]
+            state = ScrapeState(cursor=finished.cursor_after, state=finished.state)
+            counts.append((finished.counts.not_modified, len(log.sent) - len(log.events)))
+    assert counts == [(0, 2), (2, 0), (0, 2), (2, 0)]

@@ -7,7 +7,7 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 class Service:
     """Subclasses give `answer`. `faults` are taken by the next requests, one each; None lets one pass."""
 
-    conditional: ClassVar[bool] = True
+    conditional = True
     """Whether answers of GETs carry an ETag and a later question with it gets a 304."""
 
     def __init__(self) -> None:

@@ -17,6 +17,8 @@ class Site:
         self.body = body
         self.ranges = True
         self.etag = True
+        self.modified: str | None = None
+        """The date that is told, and asked by, besides."""
         self.cut_after: list[int] = []
         """Bytes after which each of the next answers is cut off."""
         self.statuses: list[tuple[int, dict[str, str]]] = []
@@ -24,6 +26,8 @@ class Site:
         self.pause = 0.0
         self.redirect: str | None = None
         self.asked: list[str | None] = []
+        self.conditions: list[str | None] = []
+        """By what each request asked whether the file changed."""
         self.port = 0
 
     @property
@@ -48,6 +52,11 @@ class Site:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         tag = f'"{hashlib.md5(self.body).hexdigest()}"'
+        conditions = (request.headers.get("If-None-Match"), request.headers.get("If-Modified-Since"))
+        self.conditions.append(conditions[0] or conditions[1])
+        # Looked at before the range, and by servers that know no ranges too.
+        if (self.etag and conditions[0] == tag) or (self.modified and conditions[1] == self.modified):
+            return web.Response(status=304)
         start = 0
         asked = request.http_range.start
         if self.ranges and asked and request.headers.get("If-Range") in (None, tag):
@@ -57,6 +66,8 @@ class Site:
         response = web.StreamResponse(status=206 if start else 200)
         if self.etag:
             response.headers["ETag"] = tag
+        if self.modified:
+            response.headers["Last-Modified"] = self.modified
         response.content_length = len(self.body) - start
         await response.prepare(request)
         end = self.cut_after.pop(0) if self.cut_after else len(self.body)

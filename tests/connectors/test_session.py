@@ -302,7 +302,7 @@ async def test_connectors_of_one_account_share_its_quota_and_others_do_not(echo:
         for variable, good in (("MARQUEE_A", True), ("MARQUEE_A", False), ("MARQUEE_B", True)):
             config = ConnectorConfig(kind="echo", base_url=echo.url, quota="1/d", token_env=variable)
             session = Session(config, fetcher)
-            session.begin("echo", {}, ledger)
+            session.begin("echo", {}, ledger, "")
             if good:
                 assert await session.get_json("x")
             else:
