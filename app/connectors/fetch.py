@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"marquee/{VERSION}"
 MAX_REDIRECTS: Final = 5
 REDIRECTS: Final = (301, 302, 303, 307, 308)
+LONGEST_SHOWN: Final = 1000
 _ENCODED: Final = re.compile(r"[!-~]+")
 HARMLESS: Final = frozenset(
     {"accept", "accept-encoding", "accept-language", "if-modified-since", "if-none-match", "if-range", "range",
@@ -97,7 +98,7 @@ class Fetcher:
             async with await self._follow(url, headers, method, data) as response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise _as_source_error(url, error) from None
+            raise _as_source_error(in_words(url), error) from None
 
     async def _follow(
         self, url: str, headers: Mapping[str, str], method: str, data: bytes | None
@@ -140,6 +141,11 @@ class Fetcher:
                 return response.status, bytes(found)
         except SourceError as error:
             raise OSError(str(error)) from None
+
+
+def in_words(url: str) -> str:
+    """An address as texts have it: of a long one not what is asked there, which may be a program."""
+    return url if len(url) <= LONGEST_SHOWN else f"{url.partition('?')[0]}?…"
 
 
 def retry_after(header: str | None, now: float) -> float | None:

@@ -27,7 +27,7 @@ from app.connectors.errors import (
     RetryableError,
     SourceError,
 )
-from app.connectors.fetch import Fetcher, retry_after
+from app.connectors.fetch import Fetcher, in_words, retry_after
 from app.connectors.guard import authority
 from app.connectors.limits import Ledger
 from app.connectors.manners import asked_pause
@@ -231,7 +231,7 @@ class Session:
             answer: Answer = await retrying(once)
         except (SourceError, TimeoutError) as error:
             failed = self._credentials.clean(
-                error if isinstance(error, SourceError) else RetryableError(f"{url}: too slow")
+                error if isinstance(error, SourceError) else RetryableError(f"{in_words(url)}: too slow")
             )
             breaker.note(not isinstance(failed, (RetryableError, IncompleteError, MalformedError)))
             if isinstance(failed, RetryableError) and (failed.after or 0) > self._fetcher.patience:

@@ -17,8 +17,8 @@ from app.settings import ConfigError
 from schemas.events import RatingObserved
 from tests.connectors import knowledge
 from tests.connectors.knowledge import Oxigraph
-from tests.connectors.service import Service, instead, serving, status
-from tests.connectors.suite import NAME, PEOPLE, Broker, ConnectorSuite, FakeClock
+from tests.connectors.service import Fault, Service, a_page, dropped, instead, serving, status
+from tests.connectors.suite import FILMS, NAME, PEOPLE, Broker, ConnectorSuite, FakeClock
 
 BREAKS_OFF = '{"head":{"vars":["key"]},"results":{"bindings":[{"key":{"type":"literal","value":"tt1"error: disk failure'
 ACTORS = "PREFIX wdt: <http://www.wikidata.org/prop/direct/>\nSELECT DISTINCT ?person WHERE { ?person wdt:P345 ?id }"
@@ -160,6 +160,29 @@ async def test_films_and_people_are_asked_about_in_batches(tmp_path: Path) -> No
     broker, report, site = await _run(tmp_path, Request(NAME, people=people), knowledge.PEOPLE, batch=50)
     assert (report.status, report.requests, len(site.asked)) == ("success", 3, 3)
     assert len(broker.records("celebrity-submissions")) == 120
+
+
+async def test_questions_have_an_address_unless_they_are_long_or_name_people(tmp_path: Path) -> None:
+    _, _, site = await _run(tmp_path / "a", Request(NAME, FILMS, PEOPLE), knowledge.FILMS, knowledge.PEOPLE)
+    assert sorted(asked.method for asked in site.asked) == ["GET", "GET", "POST"]
+    assert not any(person.name in str(asked.query) for asked in site.asked for person in PEOPLE)
+    films = tuple(FilmTarget(film_id=f"Q{n}", wikidata=f"Q{n}") for n in range(10_000, 10_500))
+    _, report, site = await _run(tmp_path / "b", Request(NAME, films), knowledge.FILMS, batch=500)
+    assert (report.status, [asked.method for asked in site.asked]) == ("success", ["POST", "POST"])
+
+
+@pytest.mark.parametrize("fault", [status(503), dropped, a_page])
+async def test_no_text_repeats_a_question_that_is_in_an_address(tmp_path: Path, fault: Fault) -> None:
+    suite = TestWikidata()
+    suite.request = lambda: Request(NAME, FILMS)  # type: ignore[method-assign]
+    async with serving(suite.service()) as site:
+        site.faults.extend([fault] * 9)
+        report = await suite.run(site, tmp_path, FakeClock(), Broker(), retries=0)
+    assert site.asked[0].method == "GET"
+    assert "SELECT" in site.asked[0].query["query"]
+    assert report.status == "failed"
+    assert site.url in (report.error or "")
+    assert "SELECT" not in str(report)
 
 
 async def test_a_silent_cut_is_noticed_and_the_rest_asked_for(tmp_path: Path) -> None:
