@@ -50,6 +50,10 @@ class Reader(Connector[ConnectorConfig]):
     spec: ClassVar[type[ConnectorConfig]] = ConnectorConfig
     log_in = ""
     refuses = ""
+    last = ""
+    """Something to be said at the end, for which nothing was asked any more."""
+    calls: ClassVar[dict[str, str]] = {}
+    """Titles that are others here, as where other films are known."""
 
     async def check(self) -> str:
         """Unused."""
@@ -65,7 +69,7 @@ class Reader(Connector[ConnectorConfig]):
             found: list[list[str]] = []
             headers = {"Authorization": f"Bearer {self.log_in or token}"}
             answer = await self.session.ask(place, headers=headers, decode=lambda a, f=found: f.append(_titles(a)))
-            for title in found[-1]:
+            for title in [self.calls.get(each, each) for each in found[-1]]:
                 if title == self.refuses:
                     yield Refused(0, "no title", title.encode())
                 elif title.startswith("person"):
@@ -77,6 +81,9 @@ class Reader(Connector[ConnectorConfig]):
             yield Note(f"{answer.status} {answer.not_modified}")
             yield Checkpoint({}, 1)
             place = answer.next
+        if self.last:
+            yield observed(FactsObserved(film_id="tt1375666", source="book", title=self.last))
+            yield Checkpoint({}, 1)
 
 
 def _titles(answer: Answer) -> list[str]:
