@@ -33,7 +33,7 @@ def follow_erasures(worker: Worker) -> Compacting:
         own = site.engine.own_url
         return [url for url in urls if (url.host, url.port) != (own.host, own.port)]
 
-    compacting = Compacting(people, worker.tables, owned)
+    compacting = Compacting(people, worker.tables, owned, worker.collecting.forget_answers)
     trace = OwnTrace(worker.tables, owned, model, lambda: compacting.compacted)
 
     async def own(celebrity_id: str) -> list[Left]:

@@ -92,6 +92,10 @@ class CollectorService(Service):  # type: ignore[misc]
         self._kinds.update({name: config.kind for name, config in usable.items()})
         self.collector.configure(usable)
 
+    def forget_answers(self) -> None:
+        """Keep nothing of what sources answered: the next runs ask for all of it."""
+        self._fetcher.cache.clear()
+
     async def _everyone(self) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
         """All that is followed: what the configuration names, and what was pushed besides."""
         films = {film.film_id: film for film in configured_films(self.settings)}

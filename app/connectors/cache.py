@@ -1,8 +1,8 @@
 """A private HTTP cache that never answers by itself: it asks whether what it keeps still holds (RFC 9111).
 
 In memory only, on purpose: pages hold words about people, and what lies on a disk would have to be forgotten there too.
-So it is the process's, and the first run after a start reads everything. Records that come out of what did not change
-were sent before; `RunCache` says which of them need not be sent again.
+So it is the process's, the first run after a start reads everything, and all of it goes whenever a person is forgotten.
+Records that come out of what did not change were sent before; `RunCache` says which of them need not be sent again.
 """
 
 from __future__ import annotations
@@ -80,6 +80,11 @@ class AnswerCache:
         self.bytes += kept.size
         while self.bytes > self._most_bytes:
             self.drop(next(iter(self._kept)))
+
+    def clear(self) -> None:
+        """Keep nothing at all."""
+        self._kept.clear()
+        self.bytes, self.stated = 0, Stated()
 
     def drop(self, key: bytes) -> None:
         """Keep nothing under a key."""

@@ -95,10 +95,21 @@ def _rows_of(spec: TableSpec, rows: PartitionRows, person: str) -> int:
 
 
 class Compacting(Service):  # type: ignore[misc]
-    """Compacts the tables of people after each forgetting: RocksDB keeps deleted rows in its files until then."""
+    """Compacts the tables of people after each forgetting: RocksDB keeps deleted rows in its files until then.
 
-    def __init__(self, people: PictureQueries, tables: Mapping[str, Any], owned: Owned, **kwargs: Any) -> None:
+    `let_go` empties what the process keeps of what sources said, which may be of anybody.
+    """
+
+    def __init__(
+        self,
+        people: PictureQueries,
+        tables: Mapping[str, Any],
+        owned: Owned,
+        let_go: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self._let_go, self._let_go_at = let_go, 0
         self.compacted: dict[Place, int] = {}
         """The forgetting after which each partition was compacted last."""
         self._people = people
@@ -121,6 +132,9 @@ class Compacting(Service):  # type: ignore[misc]
     async def compact(self) -> None:
         """Compact what was not since the last forgetting, once its rows are gone."""
         last = await self._people.last_forgotten()
+        if last is not None and last[1] > self._let_go_at:
+            self._let_go()
+            self._let_go_at = last[1]
         places = [(spec.name, n) for spec in PEOPLE_TABLES for n in self._owned(spec.name)]
         self.compacted = {place: order for place, order in self.compacted.items() if place in places}
         if last is None or all(self.compacted.get(place, 0) >= last[1] for place in places):

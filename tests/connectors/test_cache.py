@@ -331,6 +331,14 @@ def kept(size: int) -> Kept:
     return Kept(Answer("https://films.example", 200, {}, b"x" * size), {"If-None-Match": "a"}, "", 0.0)
 
 
+async def test_what_is_let_go_of_is_asked_for_and_sent_as_if_for_the_first_time(world: World) -> None:
+    await world.run()
+    world.cache.clear()
+    assert world.cache.bytes == 0
+    report = await world.run()
+    assert (report.not_modified, world.titles()) == (0, BOTH)
+
+
 def test_no_more_is_kept_than_may_be_and_what_was_used_last_stays() -> None:
     cache = AnswerCache(most_bytes=3 * (100 + OVERHEAD), most_body=100)
     for name in (b"a", b"b", b"c"):

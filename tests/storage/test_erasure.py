@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.delivery.table import PartitionRows, Section
-from app.storage.erasure import PEOPLE_TABLES, OwnTrace
+from app.storage.erasure import PEOPLE_TABLES, Compacting, OwnTrace
 from app.topology import CELEBRITIES, CLAIMS, FACES, SCRAPES
 from schemas.entities import Celebrity, Claim, ForgottenPerson, JudgedItem, PersonFaces, ScrapeState, WaitingRun
 from schemas.scrapes import Target
@@ -84,3 +85,18 @@ def test_a_run_that_waits_for_the_person_counts_and_what_the_table_knows_of_itse
 async def test_tables_that_were_not_compacted_since_count_too(tables: dict[str, Table]) -> None:
     found = await trace(tables)(PERSON, 5)
     assert found["tables: partitions to be compacted"] == len(PEOPLE_TABLES)
+
+
+async def test_what_sources_answered_is_let_go_of_once_after_each_forgetting() -> None:
+    last: list[tuple[str, int] | None] = [None]
+
+    async def last_forgotten() -> tuple[str, int] | None:
+        return last[0]
+
+    let_go: list[int] = []
+    people: Any = SimpleNamespace(last_forgotten=last_forgotten)
+    compacting = Compacting(people, {}, lambda _: [], lambda: let_go.append(1))
+    for told, times in ((None, 0), ((PERSON, 4), 1), ((PERSON, 4), 1), (("Q2", 9), 2)):
+        last[0] = told
+        await compacting.compact()
+        assert len(let_go) == times
