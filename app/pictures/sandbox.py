@@ -25,7 +25,7 @@ from agents.errors import Unavailable
 from app.embedded import tether
 from app.pictures import sandbox_child
 from app.pictures.decode import Reason
-from app.pictures.sandbox_child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, READY, UNUSABLE
+from app.pictures.sandbox_child import BROKEN, DONE, ENVIRONMENT, HEADER, OUT_OF_MEMORY, READY, UNUSABLE
 
 log = logging.getLogger(__name__)
 
@@ -278,8 +278,7 @@ class Sandbox:
             *(sys.executable, "-P", "-c", self._program),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            # Each thread of OpenBLAS, which nothing here needs, reserves address space.
-            env=kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            env=kept | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             # Ctrl-C in the terminal is for Marquee alone, which stops these in order.
             start_new_session=True,
         )

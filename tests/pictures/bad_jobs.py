@@ -123,6 +123,13 @@ def large() -> bytes:
     return bytes(8 << 20)
 
 
+def kept_blocks() -> int:
+    """How many blocks of memory Pillow keeps for the next picture."""
+    from PIL import Image
+
+    return int(Image.core.get_blocks_max())
+
+
 def environment() -> list[str]:
     """The names in the environment."""
     return sorted(os.environ)

@@ -126,6 +126,12 @@ async def test_secrets_of_the_environment_stay_outside(pool: Sandbox, monkeypatc
     assert "MARQUEE_API_TOKEN" not in names
 
 
+async def test_a_process_keeps_memory_for_the_next_picture(pool: Sandbox) -> None:
+    kept = await pool.run(bad_jobs.kept_blocks)
+    assert isinstance(kept, int)
+    assert 0 < kept <= 8
+
+
 async def test_a_process_has_limits(pool: Sandbox) -> None:
     assert await pool.run(bad_jobs.limits) == (MEMORY, 64, 0)
 
