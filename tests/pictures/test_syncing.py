@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -77,3 +78,43 @@ def test_files_and_the_folders_that_name_them_are_synced(tmp_path: Path, monkeyp
     sync_files([path, path.with_name("gone.jpg")])
     assert synced[0] == path.stat().st_ino, "the file first"
     assert set(synced[1:]) == {path.parent.stat().st_ino, path.parent.parent.stat().st_ino}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file cannot be begun without waiting for it")
+def test_all_files_are_being_written_before_any_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def note(name: str, descriptor: int) -> None:
+        calls.append((name, os.fstat(descriptor).st_ino))
+
+    monkeypatch.setattr(os, "posix_fadvise", lambda descriptor, *_: note("begun", descriptor))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: note("synced", descriptor))
+    monkeypatch.setattr(syncing, "_OPEN", 2)
+    paths = [tmp_path / "clean" / "ab" / name for name in "12345"]
+    paths[0].parent.mkdir(parents=True)
+    for path in paths:
+        path.write_bytes(b"x")
+    sync_files(paths)
+    one, two, three, four, five = (path.stat().st_ino for path in paths)
+    folders = [(name, n) for name, n in calls if n not in (one, two, three, four, five)]
+    assert calls[:4] == [("begun", one), ("begun", two), ("synced", one), ("synced", two)]
+    assert calls[4:8] == [("begun", three), ("begun", four), ("synced", three), ("synced", four)]
+    assert calls[8:10] == [("begun", five), ("synced", five)]
+    assert calls[10:] == folders, "folders last"
+
+
+def test_a_disk_that_fails_keeps_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        opened.append(descriptor)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = tmp_path / "clean" / "ab" / "abc.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    with pytest.raises(OSError, match="no space left"):
+        sync_files([path])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
