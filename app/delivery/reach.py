@@ -51,7 +51,9 @@ class Asker:
         attempt = 1
         while True:
             try:
-                return await asyncio.wait_for(self._ask(message, *sections), ASK_SECONDS)
+                # Not `wait_for`, which makes a task of its own for each picture.
+                async with asyncio.timeout(ASK_SECONDS):
+                    return await self._ask(message, *sections)
             except (MustStopError, Rejected):
                 raise
             except Exception as error:

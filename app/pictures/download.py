@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import IO, Final, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -22,6 +22,8 @@ from app.pictures.robots import MOST_BYTES, Robots, refused_by_tag
 from app.settings import Fetch
 
 CHUNK: Final = 1 << 16
+GATHERED: Final = 1 << 18
+"""Bytes of a picture that are kept in memory before they are written."""
 TRIES: Final = 3
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 20.0
@@ -197,21 +199,38 @@ class Downloader:
         digest, size, path = hashlib.sha256(), 0, self._temporary()
         try:
             with _disk():
-                file = path.open("wb")
+                file = path.open("wb", buffering=0)
             with file:
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    size += len(chunk)
+                async for part in _parts(response.content, self._fetch.max_bytes):
+                    size += len(part)
                     if size > self._fetch.max_bytes:
                         raise RefusedError(f"{shown(url)}: more than the {self._fetch.max_bytes} bytes allowed")
-                    digest.update(chunk)
+                    digest.update(part)
                     with _disk():
-                        file.write(chunk)
-                with _disk():
-                    file.flush()
+                        _write(file, part)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return Downloaded(path, digest.hexdigest(), size)
+
+
+async def _parts(content: aiohttp.StreamReader, most: int) -> AsyncIterator[bytearray]:
+    """What comes, gathered, so that most pictures are hashed and written in one piece; beyond `most` nothing waits."""
+    part, size = bytearray(), 0
+    async for chunk in content.iter_any():
+        part += chunk
+        size += len(chunk)
+        if len(part) >= GATHERED or size > most:
+            yield part
+            part = bytearray()
+    if part:
+        yield part
+
+
+def _write(file: IO[bytes], part: bytearray) -> None:
+    rest = memoryview(part)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 @contextmanager

