@@ -94,8 +94,10 @@ class HotFirst:
         if full:
             self._full_after = FULL_SECONDS if surprised else min(2 * self._full_after, MOST_FULL_SECONDS)
         hot = [tp for tp, until in self._hot.items() if until > now]
-        if not full and any(tp not in self._fetcher._records for tp in hot):
-            return self._ask(_Part(hot, assignment.state_value), SHORT_WAIT_MS)
+        if hot and not full:
+            # With records of all of them waiting, there is nothing to ask for until some are taken.
+            asked = hot if any(tp not in self._fetcher._records for tp in hot) else []
+            return self._ask(_Part(asked, assignment.state_value), SHORT_WAIT_MS)
         self._full_at = now
         # Those that are paused would only be waited for, each by itself: a look at the next turn finds them resumed.
         flowing = [tp for tp in assignment.tps if not assignment.state_value(tp).paused]

@@ -122,7 +122,15 @@ async def test_a_partition_that_is_quiet_again_is_asked_for_with_the_others(benc
 async def test_while_records_wait_the_broker_may_not_hold_a_fetch_for_long(bench: Bench) -> None:
     bench.fetcher._records[BUSY] = object()
     assert bench.ask() == (EVERYTHING, SHORT_WAIT_MS)
-    assert bench.ask(FULL_SECONDS / 2) == (EVERYTHING, SHORT_WAIT_MS), "there is no busy one to ask for alone"
+
+
+async def test_nothing_is_asked_for_while_records_of_all_that_is_busy_wait(bench: Bench) -> None:
+    bench.fetcher._records[BUSY] = object()
+    bench.ask()
+    assert bench.ask(FULL_SECONDS / 2)[0] == set()
+    assert bench.ask(FULL_SECONDS) == (EVERYTHING, SHORT_WAIT_MS)
+    del bench.fetcher._records[BUSY]
+    assert bench.ask(FULL_SECONDS / 2) == ({BUSY}, SHORT_WAIT_MS)
 
 
 async def test_with_every_broker_asked_already_nothing_is_chosen(bench: Bench) -> None:
