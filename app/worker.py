@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from agents.errors import Unavailable
 from app.collecting.service import CollectorService, asked_on_registration
@@ -38,10 +37,6 @@ from schemas.commands import ControlModel
 from schemas.scrapes import ScrapeAdmitted
 
 log = logging.getLogger(__name__)
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may keep the interpreter while others want it. The one that reads from the brokers wants it back
-after each of its many short calls to the system, and at Python's own 5 ms a busy stage would let it wait each time."""
 
 
 class Worker:
@@ -160,7 +155,6 @@ class Worker:
         gc.freeze()
         # Events are many and short-lived: at Python's own thresholds, looking at them takes a tenth of a busy worker.
         gc.set_threshold(500_000, 20, 50)
-        sys.setswitchinterval(SWITCH_SECONDS)
         self.prepared = True
 
     async def apply(self, settings: Settings) -> int:
