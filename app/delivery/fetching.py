@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -77,6 +77,8 @@ class HotFirst:
         self._hot: dict[TopicPartition, float] = {}
         self._full_at = -FULL_SECONDS
         self._full_after = FULL_SECONDS
+        self._passed_over: frozenset[int] = frozenset()
+        """Brokers that had a fetch under way at the last look at everything, which aiokafka leaves out of it."""
 
     def install(self) -> None:
         """From now on."""
@@ -94,14 +96,25 @@ class HotFirst:
         if full:
             self._full_after = FULL_SECONDS if surprised else min(2 * self._full_after, MOST_FULL_SECONDS)
         hot = [tp for tp, until in self._hot.items() if until > now]
-        if hot and not full:
-            # With records of all of them waiting, there is nothing to ask for until some are taken.
-            asked = hot if any(tp not in self._fetcher._records for tp in hot) else []
-            return self._ask(_Part(asked, assignment.state_value), SHORT_WAIT_MS)
-        self._full_at = now
-        # Those that are paused would only be waited for, each by itself: a look at the next turn finds them resumed.
-        flowing = [tp for tp in assignment.tps if not assignment.state_value(tp).paused]
-        return self._ask(_Part(flowing, assignment.state_value), self._whole_wait())
+        late = self._passed_over - self._fetcher._in_flight
+        if full or not hot:
+            self._full_at, self._passed_over = now, frozenset(self._fetcher._in_flight)
+            return self._ask(self._flowing(assignment), self._whole_wait())
+        if late:
+            self._passed_over -= late
+            return self._ask(self._flowing(assignment, late), SHORT_WAIT_MS)
+        # With records of all of them waiting, there is nothing to ask for until some are taken.
+        asked = hot if any(tp not in self._fetcher._records for tp in hot) else []
+        return self._ask(_Part(asked, assignment.state_value), SHORT_WAIT_MS)
+
+    def _flowing(self, assignment: Any, of: Collection[int] | None = None) -> _Part:
+        """All partitions, or those of some brokers and what is busy at others.
+
+        Those that are paused would only be waited for, each by itself: a look at the next turn finds them resumed.
+        """
+        tps = [tp for tp in assignment.tps if not assignment.state_value(tp).paused]
+        broker = self._fetcher._select_read_replica
+        return _Part([tp for tp in tps if of is None or tp in self._hot or broker(tp) in of], assignment.state_value)
 
     def _whole_wait(self) -> int:
         return SHORT_WAIT_MS if self._fetcher._records else LONG_WAIT_MS

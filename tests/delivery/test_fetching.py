@@ -23,9 +23,13 @@ class Fetcher:
         self._in_flight: set[int] = set()
         self._pending_tasks: set[Any] = set()
         self._records: dict[TopicPartition, Any] = {}
-        self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: {1}))
+        self.brokers = {1}
+        self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: self.brokers))
         self._fetch_max_wait_ms = 500
         self.asked: list[tuple[set[TopicPartition], int]] = []
+
+    def _select_read_replica(self, tp: TopicPartition) -> int:
+        return 2 if tp == OTHER else 1
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         self.asked.append((set(assignment.tps), self._fetch_max_wait_ms))
@@ -131,6 +135,21 @@ async def test_nothing_is_asked_for_while_records_of_all_that_is_busy_wait(bench
     assert bench.ask(FULL_SECONDS) == (EVERYTHING, SHORT_WAIT_MS)
     del bench.fetcher._records[BUSY]
     assert bench.ask(FULL_SECONDS / 2) == ({BUSY}, SHORT_WAIT_MS)
+
+
+async def test_a_broker_that_a_look_passes_over_is_looked_at_as_soon_as_it_can_be_asked(bench: Bench) -> None:
+    bench.fetcher.brokers = {1, 2}
+    bench.ask()
+    bench.receive(BUSY)
+    bench.ask(2 * FULL_SECONDS)
+    bench.receive(BUSY)
+    bench.fetcher._in_flight.add(2)
+    assert bench.ask(FULL_SECONDS)[0] == EVERYTHING, "of which aiokafka asks for what is at broker 1"
+    bench.receive(BUSY)
+    assert bench.ask(FULL_SECONDS / 8)[0] == {BUSY}
+    bench.fetcher._in_flight.clear()
+    assert bench.ask(FULL_SECONDS / 8) == ({BUSY, OTHER}, SHORT_WAIT_MS)
+    assert bench.ask(FULL_SECONDS / 8)[0] == {BUSY}, "once is enough"
 
 
 async def test_with_every_broker_asked_already_nothing_is_chosen(bench: Bench) -> None:

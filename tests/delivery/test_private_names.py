@@ -63,6 +63,7 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (rocksdb.Store.persisted_offset, ["self", "tp"]),
     (Recovery.on_recovery_completed, ["self", "generation_id"]),
     (Fetcher._get_actions_per_node, ["self", "assignment"]),
+    (Fetcher._select_read_replica, ["self", "tp"]),
     (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
     (aiokafka.AIOKafkaProducer.create_batch, ["self"]),
     (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),
