@@ -55,8 +55,17 @@ def choices(kind: type, path: str) -> list[str]:
 
 def _meant(kind: type, path: str) -> str:
     """What a key at a path is for, in the words of its description."""
-    told = [each.extra_json_schema or {} for each in _types_at(kind, path) if isinstance(each, inspect.Metadata)]
+    told = [each.extra_json_schema or {} for each in _described(_types_at(kind, path))]
     return next((str(each["description"]) for each in told if "description" in each), "")
+
+
+def _described(types: Iterable[inspect.Type]) -> Iterator[inspect.Metadata]:
+    for each in types:
+        if isinstance(each, inspect.Metadata):
+            yield each
+            yield from _described([each.type])
+        elif isinstance(each, inspect.UnionType):
+            yield from _described(each.types)
 
 
 def _types_at(kind: type, path: str) -> list[inspect.Type]:

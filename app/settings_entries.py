@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+_PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+
 Allowed = Annotated[
     str,
     Meta(
-        pattern=r"^([^\s:/@?#*\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}$",
+        pattern=rf"^([^\s:/@?#*\[\]]+|\[[0-9A-Fa-f:.]+\]):{_PORT}$",
         description="one host with its port, such as localhost:9307 or [::1]:9307",
     ),
 ]

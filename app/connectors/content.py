@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol
 
 import aiohttp
 
-from app.connectors.errors import IncompleteError, NotFoundError, RetryableError, SourceError
+from app.connectors.errors import IncompleteError, MalformedError, NotFoundError, RetryableError, SourceError
+from app.connectors.revalidation import conditions_of
 from app.connectors.session import Session
 from app.connectors.unpack import Unpacker
 
@@ -116,6 +117,10 @@ class RemoteFile:
             # Looked at before the range (RFC 9110, section 13.2.2), and known to servers without ranges too.
             headers["If-None-Match" if version.endswith('"') else "If-Modified-Since"] = version
         async with self._session.stream(self._url, headers) as response:
+            unasked = {304: not conditions_of(headers, asking=True), 416: "Range" not in headers}
+            if unasked.get(response.status):
+                raise MalformedError(f"{self._shown}: {response.status}, though all of it was asked for")
+            self._session.counters.not_modified += response.status == 304
             yield _started(response, start, version)
             if response.status in (304, 416):
                 return

@@ -199,7 +199,6 @@ class Session:
             async with self._fetcher.request(url, headers) as response:
                 if response.status not in (200, 206, 304, 416):
                     self._check(await self._whole(response, self.redact(url), self._fetcher.max_body), "", ())
-                self.counters.not_modified += response.status == 304
                 self.cache.changed()
                 yield response
         except SourceError as error:

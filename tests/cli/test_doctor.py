@@ -130,6 +130,8 @@ def test_passwords_are_not_shown() -> None:
         ('[fetch]\nallow = ["localhost"]\n', "one host with its port, such as localhost:9307 or [::1]:9307"),
         ('[fetch]\nallow = ["10.0.0.0/8:80"]\n', "one host with its port"),
         ('[fetch]\nallow = ["*.local:80"]\n', "one host with its port"),
+        ('[fetch]\nallow = ["localhost:65536"]\n', "one host with its port"),
+        ('[connectors.x]\nkind = "csv"\npath = "r.csv"\nrate = "fast"\n', "requests a second, minute, hour or day"),
         (
             '[connectors.x]\nkind = "tmdb"\nbase_url = "ftp://x"\n',
             "marquee.toml:3: connectors.x.base_url: 'ftp://x' cannot be fetched; write it like https://example.org",

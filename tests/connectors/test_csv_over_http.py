@@ -286,6 +286,19 @@ async def test_a_private_address_is_refused_at_the_socket_however_it_is_written(
     assert site.asked == []
 
 
+@pytest.mark.parametrize("status", [304, 416])
+async def test_an_answer_that_only_a_question_for_less_may_get_is_not_an_empty_file(
+    site: Site, tmp_path: Path, status: int
+) -> None:
+    site.statuses = [(status, {})]
+    topics = Topics()
+    report = await run(site.url, tmp_path, topics, allow=site.allow)
+    assert f"{status}, though all of it was asked for" in (report.error or "")
+    assert (report.status, report.not_modified, report.records) == ("failed", 0, 0)
+    report = await run(site.url, tmp_path, topics, allow=site.allow)
+    assert (report.status, report.records) == ("success", ROWS)
+
+
 async def test_a_redirect_does_not_lead_into_the_private_network(site: Site, tmp_path: Path) -> None:
     async with serving(Site(b"secret")) as inner:
         site.redirect = inner.url
@@ -301,7 +314,8 @@ async def test_redirects_that_never_end_are_given_up(site: Site, tmp_path: Path)
 
 
 async def test_only_http_is_spoken(site: Site, tmp_path: Path) -> None:
-    report = await run("ftp://example.org/r.csv", tmp_path, Topics())
+    site.redirect = "ftp://example.org/r.csv"
+    report = await run(site.url, tmp_path, Topics(), allow=site.allow, retries=0)
     assert "only http and https" in (report.error or "")
 
 
