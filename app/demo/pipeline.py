@@ -252,7 +252,8 @@ class _Bar:
             self._console.print(told, highlight=False)
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
 
 async def _pictures(session: aiohttp.ClientSession, api: str, experiment: str) -> list[str]:

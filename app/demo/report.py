@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -66,13 +69,21 @@ def print_report(report: DemoReport, console: Console) -> None:
         main.add_row(name, text)
     console.print(main)
     console.print(_errors(report))
-    headings = ("connector", "kind", "asked by", "status", "records", "refused", "requests", "seconds")
-    runs = Table(*headings, title="Runs", title_justify="left")
-    for run in report.connector_runs:
-        counts = (f"{run.records:,}", f"{run.refused:,}", f"{run.requests:,}", f"{run.seconds:.1f}")
-        runs.add_row(run.name, run.kind, run.trigger or "", run.status, *counts)
-    console.print(runs)
+    console.print(_runs(report.connector_runs))
     console.print(_people(report.people))
+
+
+def _runs(runs: Sequence[ConnectorRun]) -> Table:
+    # A frame would leave too little of 80 columns for the names.
+    table = Table(title="Runs", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("connector", "kind", "asked by", "status"):
+        table.add_column(name, overflow="fold")
+    for name in ("records", "refused", "requests", "seconds"):
+        table.add_column(name, justify="right")
+    for run in runs:
+        counts = (f"{run.records:,}", f"{run.refused:,}", f"{run.requests:,}", f"{run.seconds:.1f}")
+        table.add_row(run.name, run.kind, run.trigger or "", run.status, *counts)
+    return table
 
 
 def _people(people: PeopleReport) -> Table:

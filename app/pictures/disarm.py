@@ -33,10 +33,10 @@ def pixels(data: bytes, limits: Limits) -> Image.Image:
         turn = upright(image)
         rgb = to_rgb(image)
         rgb = rgb if turn is None else rgb.transpose(turn)
-        # A comment or profile in `info` would be written out again: only a picture that never had any is safe.
-        fresh = Image.new("RGB", rgb.size, None)
-        fresh.paste(rgb)
-        return fresh
+        rgb.load()
+        # Comments, profiles and the like, which would be written out again.
+        rgb.info = {}
+        return rgb
 
 
 def jpeg(picture: Image.Image, quality: int = QUALITY) -> bytes:
