@@ -54,6 +54,19 @@ broker.heartbeat.interval.ms=1000
 """
 
 
+_HEAP = ("-Xmx1G", "-Xms1G")
+_COLLECTOR = (
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+    "-Djava.awt.headless=true",
+)
+"""As Kafka's own start script has it; with half of that memory the broker collects garbage for a third of its time."""
+
+
 class KafkaMissingError(Exception):
     """Java, Maven or the jars are not there; the text says which."""
 
@@ -96,7 +109,7 @@ class KafkaServer:
         self.directory = directory.absolute()
         self.port, self._controller = free_port(), free_port()
         self._properties = self.directory / "server.properties"
-        command = [*self._java("-Xmx512m", "-Xms256m"), "kafka.Kafka", str(self._properties)]
+        command = [*self._java(*_HEAP, *_COLLECTOR), "kafka.Kafka", str(self._properties)]
         self._child = Child("kafka", command, self.directory, stop_seconds=30.0)
 
     @property
