@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from agents.errors import Unavailable
+from app.background import begin
 from app.collecting.service import CollectorService, asked_on_registration
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
@@ -121,7 +122,8 @@ class Worker:
                 else:
                     await learner.release()
             if owned and self._configured is None:
-                self._configured = asyncio.create_task(push_configured(self.settings, self.producer, self.store))
+                pushing = push_configured(self.settings, self.producer, self.store)
+                self._configured = begin(pushing, "pushing what is configured")
 
         async def on_revoked(_: Any, revoked: Iterable[Any], **kwargs: Any) -> None:
             if any(tp.topic == ControlModel.topic for tp in revoked):
@@ -141,7 +143,7 @@ class Worker:
         await keep_as_long(self.settings)
         for producer in self._producers:
             await producer.start()
-        self._indexing = asyncio.create_task(self._ensure_indexes())
+        self._indexing = begin(self._ensure_indexes(), "making the indexes of MongoDB")
         await self.app.add_runtime_dependency(self.pictures)
         for learner in self.learners.values():
             await self.app.add_runtime_dependency(learner)

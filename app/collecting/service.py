@@ -13,6 +13,7 @@ from mode import Service
 
 from agents.errors import Unavailable
 from agents.scrapes import Askable
+from app.background import begin
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
 from app.collecting.notify import Notice, Notifier, Webhook
@@ -70,10 +71,10 @@ class CollectorService(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Open the sessions that runs share."""
         await self._fetcher.__aenter__()
-        works = [self.collector.run(), self._tracking.run()]
+        works = {"the scheduler of connectors": self.collector.run(), "telling MLflow of runs": self._tracking.run()}
         if self._webhook is not None:
-            works.append(self._webhook.run())
-        self._tasks = [asyncio.create_task(work) for work in works]
+            works["telling the webhook"] = self._webhook.run()
+        self._tasks = [begin(work, name) for name, work in works.items()]
 
     async def on_stop(self) -> None:
         """Leave what runs to the next owner, who goes on from its cursor."""

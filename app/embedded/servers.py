@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
+from app.background import begin
 from app.embedded import addresses
 from app.embedded.addresses import Addresses
 from app.embedded.broker import Broker, broker_binary
@@ -158,9 +159,9 @@ class EmbeddedServers:
                 raise error
         self.publish()
         self._tasks = [
-            asyncio.create_task(self._await_broker_end()),
-            asyncio.create_task(_keep_up(self.mongo)),
-            asyncio.create_task(self._bring_up_mlflow()),
+            begin(self._await_broker_end(), "watching the embedded broker"),
+            begin(_keep_up(self.mongo), "keeping the embedded database up"),
+            begin(self._bring_up_mlflow(), "keeping the embedded MLflow up"),
         ]
 
     # Each is noted as soon as it is there, so that it is stopped again whatever becomes of the other.
