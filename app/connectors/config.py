@@ -14,14 +14,19 @@ Rate = Annotated[str, Meta(pattern=RATE, description="requests a second, minute,
 DailyQuota = Annotated[str, Meta(pattern=QUOTA, description="requests a day of one account, such as 100/d")]
 SourceName = Annotated[str, Meta(min_length=1, max_length=512, description="source of the records; default: NAME")]
 Variable = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$", description="environment variable with the credential")]
+Days = Annotated[int, Meta(ge=1, le=36_500, description="days that its data may be stored; none: for ever")]
+Learnt = Annotated[bool, Meta(description="whether models may learn from its data")]
+Attribution = Annotated[str, Meta(max_length=1000, description="what must be shown with its data")]
+QuotaZone = Annotated[str, Meta(description="IANA name of the zone whose midnight renews the quota")]
+Robots = Annotated[bool, Meta(description="whether robots.txt is asked before a page, and its pause kept")]
 
 
 class Terms(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What the source allows. A kind with terms of its own subclasses this, so that its defaults hold one by one."""
 
-    ttl_days: Annotated[int, Meta(ge=1, description="days that its data may be stored; none: for ever")] | None = None
-    train_allowed: Annotated[bool, Meta(description="whether models may learn from its data")] = True
-    attribution: Annotated[str, Meta(max_length=1000, description="what must be shown with its data")] = ""
+    ttl_days: Days | None = None
+    train_allowed: Learnt = True
+    attribution: Attribution = ""
 
 
 class ConnectorConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -39,8 +44,8 @@ class ConnectorConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     )
     rate: Rate | None = None
     quota: DailyQuota | None = None
-    quota_timezone: Annotated[str, Meta(description="IANA name of the zone whose midnight renews the quota")] = "UTC"
-    robots: Annotated[bool, Meta(description="whether robots.txt is asked before a page, and its pause kept")] = False
+    quota_timezone: QuotaZone = "UTC"
+    robots: Robots = False
     token_env: Variable | None = None
     source: SourceName | None = None
     terms: Terms = Terms()

@@ -22,7 +22,7 @@ from app.connectors.base import (
     Said,
     observed,
 )
-from app.connectors.config import DailyQuota, Rate, Variable
+from app.connectors.config import DailyQuota, QuotaZone, Rate, Variable
 from app.connectors.errors import SourceError
 from app.connectors.google_payloads import Page, cse_fault, parse_cse, parse_serpapi, serpapi_fault
 from app.connectors.session import Session
@@ -39,7 +39,7 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     profile: Literal["google_cse", "serpapi"]
     rate: Rate | None = "1/s"
     quota: DailyQuota | None = "100/d"
-    quota_timezone: str = "America/Los_Angeles"
+    quota_timezone: QuotaZone = "America/Los_Angeles"
     token_env: Variable | None = "MARQUEE_GOOGLE_IMAGES_TOKEN"
     cx: Annotated[str, Meta(description="id of the search engine, for google_cse")] = ""
     query: Annotated[str, Meta(pattern=r"\{name\}", description="what is searched for; {name} is the person's")] = (

@@ -24,6 +24,7 @@ from app.connectors.acl_imdb import (
     parse_review,
 )
 from app.connectors.base import Connector, ConnectorConfig, Cursor, Observed, Refused, Request, Said, Terms, observed
+from app.connectors.config import Attribution
 from app.connectors.content import content_at
 from app.connectors.errors import NotFoundError, SourceError
 from app.connectors.fields import Scope
@@ -41,7 +42,7 @@ GROUPS: Final = ("test/neg", "test/pos", "train/neg", "train/pos", "train/unsup"
 class ImdbReviewsTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The authors ask to be named."""
 
-    attribution: str = "Large Movie Review Dataset (Maas et al., ACL 2011)"
+    attribution: Attribution = "Large Movie Review Dataset (Maas et al., ACL 2011)"
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.by_profile import Usual, fill
+from app.connectors.config import Days, Learnt
 from app.connectors.errors import MalformedError, SourceError
 from app.connectors.messenger_payloads import (
     FAULTS,
@@ -53,8 +54,8 @@ FILTER: Final = '{"types":["m.room.message","m.room.encrypted","m.room.redaction
 class MessengerTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Groups are people among themselves: kept for a month, and nothing learnt from it unless they agree."""
 
-    ttl_days: int | None = 30
-    train_allowed: bool = False
+    ttl_days: Days | None = 30
+    train_allowed: Learnt = False
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.by_profile import Usual, fill
+from app.connectors.config import Days, Learnt
 from app.connectors.errors import SourceError
 from app.connectors.news_faults import EndOfResultsError, gdelt_fault, guardian_fault, newsapi_fault
 from app.connectors.news_payloads import (
@@ -77,8 +78,8 @@ FAULTS: Final[dict[str, Callable[[Answer], SourceError | None]]] = {
 class NewsTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The strictest reading of the three: kept for a month, nothing learnt from it without an agreement."""
 
-    ttl_days: int | None = 30
-    train_allowed: bool = False
+    ttl_days: Days | None = 30
+    train_allowed: Learnt = False
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

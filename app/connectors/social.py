@@ -28,7 +28,7 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.by_profile import Usual, fill
-from app.connectors.config import Variable
+from app.connectors.config import Days, Learnt, Variable
 from app.connectors.errors import SourceError
 from app.connectors.session import Params, Session
 from app.connectors.social_faults import ExpiredError, bluesky_fault, confidential, mastodon_fault, reddit_fault
@@ -59,8 +59,8 @@ EARLY: Final = 60.0
 class SocialTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """People may delete what they wrote: kept for a month, and nothing learnt from it without an agreement."""
 
-    ttl_days: int | None = 30
-    train_allowed: bool = False
+    ttl_days: Days | None = 30
+    train_allowed: Learnt = False
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

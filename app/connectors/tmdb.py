@@ -26,7 +26,7 @@ from app.connectors.base import (
     Terms,
     observed,
 )
-from app.connectors.config import Rate, Variable
+from app.connectors.config import Attribution, Days, Learnt, Rate, Variable
 from app.connectors.errors import SourceError
 from app.connectors.targets import At, each_target
 from app.connectors.tmdb_payloads import (
@@ -49,9 +49,9 @@ S = TypeVar("S")
 class TmdbTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """TMDB's own: half a year of storage, no training without an agreement, and a sentence to be shown."""
 
-    ttl_days: int | None = 180
-    train_allowed: bool = False
-    attribution: str = "This product uses the TMDB API but is not endorsed or certified by TMDB."
+    ttl_days: Days | None = 180
+    train_allowed: Learnt = False
+    attribution: Attribution = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

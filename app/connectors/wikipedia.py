@@ -26,7 +26,7 @@ from app.connectors.base import (
     Terms,
     observed,
 )
-from app.connectors.config import Rate
+from app.connectors.config import Attribution, Rate
 from app.connectors.errors import NotFoundError, SourceError
 from app.connectors.mediawiki import API, FORMAT, mediawiki_fault
 from app.connectors.targets import At, Keep, each_target
@@ -56,7 +56,7 @@ Title = Annotated[str, Meta(min_length=1, max_length=255)]
 class WikipediaTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The licence of Wikipedia's texts."""
 
-    attribution: str = "Text from Wikipedia under CC BY-SA 4.0."
+    attribution: Attribution = "Text from Wikipedia under CC BY-SA 4.0."
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):

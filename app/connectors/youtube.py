@@ -26,7 +26,7 @@ from app.connectors.base import (
     Terms,
     observed,
 )
-from app.connectors.config import DailyQuota, Rate, Variable
+from app.connectors.config import Attribution, DailyQuota, Days, Learnt, QuotaZone, Rate, Variable
 from app.connectors.errors import SourceError
 from app.connectors.session import Session
 from app.connectors.targets import At, Keep, each_target
@@ -58,9 +58,9 @@ VideoId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{6,20}$")]
 class YouTubeTerms(Terms, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """YouTube's own: thirty days of storage, so nothing that a model would keep for longer."""
 
-    ttl_days: int | None = 30
-    train_allowed: bool = False
-    attribution: str = "Comments from YouTube."
+    ttl_days: Days | None = 30
+    train_allowed: Learnt = False
+    attribution: Attribution = "Comments from YouTube."
 
 
 class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +70,7 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     rate: Rate | None = "5/s"
     quota: DailyQuota | None = "10000/d"
     searches: Annotated[DailyQuota, Meta(description="searches a day, a quota of their own")] = "100/d"
-    quota_timezone: str = "America/Los_Angeles"
+    quota_timezone: QuotaZone = "America/Los_Angeles"
     token_env: Variable | None = "MARQUEE_YOUTUBE_TOKEN"
     terms: YouTubeTerms = YouTubeTerms()
     query: Annotated[str, Meta(pattern=r"\{title\}", description="what is searched for; {title} and {year} are")] = (
