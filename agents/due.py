@@ -15,6 +15,9 @@ from schemas.ids import NAMESPACE
 
 MOST_AT_ONCE: Final = 1000
 """Dates that one look takes over; the next look goes on behind them."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Between them the dates of a schedule can be counted in every time zone."""
 
 
 class BadScheduleError(ValueError):
@@ -88,6 +91,24 @@ def moment(text: str) -> datetime:
     """The moment that RFC 3339 text names; without an offset it is UTC. Raises ValueError."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def span(begin: str, end: str) -> tuple[datetime, datetime]:
+    """The moments from when to when something is asked for; a day alone is meant whole.
+
+    Raises ValueError, which names `from` or `to`.
+    """
+    first, last = _said("from", begin), _said("to", end)
+    if not EARLIEST <= first < LATEST:
+        raise ValueError(f"from: {begin!r} lies outside of the years {EARLIEST.year} to {LATEST.year - 1}")
+    return first, last + timedelta(days=1, seconds=-1) if len(end) <= len("2026-05-01") else last
+
+
+def _said(name: str, text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {text!r} is no time; write it like 2026-05-01T06:00:00Z or 2026-05-01") from error
 
 
 def _dates(schedule: str, timezone: str, after: datetime) -> Iterator[datetime]:

@@ -238,6 +238,12 @@ def _steered(call: Call, answer: dict[str, Any], told: str) -> None:
 
 def _backfill(call: Call, name: str, begin: str, end: str) -> None:
     """Run a connector for each date of its schedule from one date to another; a date is backfilled only once."""
+    from agents.due import span
+
+    try:
+        span(begin, end)
+    except ValueError as error:
+        raise click.UsageError(f"--{error}.", click.get_current_context()) from error
     answer = say(call.settings(), "connectors", name, "backfill", words={"from": begin, "to": end})
     if call.as_json:
         print_json(answer)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from agents.due import BadScheduleError, date_before, dates_between, moment, next_date, run_id, stamp
+from agents.due import BadScheduleError, date_before, dates_between, next_date, run_id, stamp
+from agents.due import span as moments_of
 from app.collecting.runs import command_of
 from app.connectors.registry import config_of
 from app.settings import ConfigError
@@ -211,7 +212,10 @@ def _dates(request: web.Request, name: str, span: Span) -> tuple[list[datetime],
         raise Problem(422, f"{name} cannot be used as it is configured: {error}.") from error
     if config.schedule is None:
         raise Problem(422, f"{name} has no schedule, so there are no dates to make up for: run it instead.")
-    begin, end = _moment("from", span.begin), _moment("to", span.end, whole_day=True)
+    try:
+        begin, end = moments_of(span.begin, span.end)
+    except ValueError as error:
+        raise Problem(422, f"{error}.") from error
     now = datetime.fromtimestamp(request.app[SITE].now(), UTC)
     if begin > end or begin > now:
         raise Problem(422, f"from: {stamp(begin)} lies behind {'to' if begin > end else 'now'}.")
@@ -225,14 +229,6 @@ def _dates(request: web.Request, name: str, span: Span) -> tuple[list[datetime],
             f"end it at {stamp(dates[-2])}, then go on from there.",
         )
     return dates, date_before(config.schedule, config.timezone, dates[0]) or begin
-
-
-def _moment(name: str, text: str, *, whole_day: bool = False) -> datetime:
-    try:
-        found = moment(text)
-    except ValueError as error:
-        raise Problem(422, f"{name}: {text!r} is no time; write it like 2026-05-01T06:00:00Z or 2026-05-01.") from error
-    return found + timedelta(days=1, seconds=-1) if whole_day and len(text) <= len("2026-05-01") else found
 
 
 def _done(request: web.Request, name: str, told: str, answer: Any) -> web.Response:

@@ -226,6 +226,12 @@ def test_the_beginning_of_an_id_names_the_one_open_mention_that_begins_so(marque
         (["connectors", "runs", "nobody"], 1, "there is daily, by-hand, broken"),
         (["connectors", "backfill", "by-hand", "--from", "2026-01-01", "--to", "2026-01-02"], 1, "has no schedule"),
         (["connectors", "backfill", "daily", "--from", "2026-01-01"], 2, "Missing option '--to'"),
+        (
+            ["connectors", "backfill", "daily", "--from", "0001-01-01", "--to", "9999-12-31"],
+            2,
+            "--from: '0001-01-01' l",
+        ),
+        (["connectors", "backfill", "daily", "--from", "2026-01-01", "--to", "soon"], 2, "--to: 'soon' is no time"),
         (["matches", "--film", "tt0000001"], 2, "go with --resolve"),
         (["matches", "--resolve", "m0"], 2, "Give one of --film FILM and --none"),
         (["matches", "--resolve", "m0", "--film", "tt0000001", "--none"], 2, "Give one of --film FILM and --none"),

@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from app.delivery.producer import Outgoing
+from app.settings import Settings, Web
 from schemas.catalogue import decode
 from schemas.ids import derived_id
 from schemas.mentions import FilmListed, FilmMentioned, ResolveMention
 from schemas.scrapes import ScrapeRequested, SteerConnector
 from tests.web.collecting import NASTY, fill_collecting, make_collecting_worker
 from tests.web.conftest import Running, Start
+from tests.web.stand_ins import FakeWorker
 from tests.web.test_pages import HTML, page
 
 NOW = 1_767_700_000.0
@@ -186,6 +188,11 @@ async def test_a_backfill_ends_at_the_present(collecting: Running) -> None:
         ("daily", {"from": "yesterday", "to": "2026-01-01"}, "from: 'yesterday' is no time"),
         ("daily", {"from": "2026-01-02T06:00:00Z", "to": "2026-01-02T07:00:00Z"}, "No date of"),
         ("daily", {"from": "1990-01-01", "to": "2026-01-01"}, "More than 1000 dates"),
+        ("daily", {"from": "0001-01-01", "to": "2026-01-01"}, "from: '0001-01-01' lies outside of the years 1970 to"),
+        ("daily", {"from": "0001-01-01", "to": "9999-12-31"}, "from: '0001-01-01' lies outside"),
+        ("daily", {"from": "9999-12-31T23:59:59-12:00", "to": "9999-12-31"}, "lies outside of the years"),
+        ("daily", {"from": "1970-01-01", "to": "0001-01-01T00:00:00+14:00"}, "lies behind to"),
+        ("daily", {"from": "1970-01-01", "to": "9999-12-31T23:59:59-12:00"}, "More than 1000 dates"),
         ("daily", {"from": "2026-01-01"}, "Needed: from, to"),
         ("daily", {"from": "2026-01-01", "to": "2026-01-02", "by": "day"}, "unknown field"),
     ],
@@ -195,6 +202,16 @@ async def test_a_backfill_that_makes_no_sense_is_refused_with_the_reason(
 ) -> None:
     assert says in (await post(collecting, f"/connectors/{name}/backfill", body, 422))["detail"]
     assert collecting.worker.producer.sent == []
+
+
+async def test_a_connector_is_shown_without_what_its_address_should_not_hold(start: Start) -> None:
+    address = "https://u:s3cret@127.0.0.1:9/"
+    running = await start(
+        FakeWorker(Settings(web=Web(port=0), connectors={"a": {"kind": "tmdb", "base_url": address}}))
+    )
+    for path in ("/connectors", "/connectors/a"):
+        assert "s3cret" not in str(await get(running, path))
+    assert "MARQUEE_TMDB_TOKEN" in (await get(running, "/connectors/a"))["error"]
 
 
 async def test_open_mentions_are_listed_with_their_candidates(collecting: Running) -> None:
