@@ -15,11 +15,18 @@ def explain(error: str, file: Path, text: str, origins: Mapping[str, str], setti
     found = re.search(r"at `\$\.?(.*?)`$", error)
     path = found.group(1) if found else ""
     message = error[: found.start()].removesuffix(" - ") if found else error
-    message, path = with_choices(message, path, settings)
-    if path in origins:
-        return f"environment {origins[path]}: {message}"
+    message, path = with_choices(*_with_key(message, path, settings), settings)
+    whole = re.sub(r"\[.*", "", path)
+    if whole in origins:
+        return f"environment {origins[whole]}{path.removeprefix(whole)}: {message}"
     line = _line_of(text, path)
     return f"{file}:{line}: {path or 'top level'}: {message}"
+
+
+def _with_key(message: str, path: str, settings: type) -> tuple[str, str]:
+    """What a table says of one of its own keys, as `key: what is wrong`, told of that key."""
+    key, mark, told = message.partition(": ")
+    return (told, f"{path}.{key}") if mark and path and key in choices(settings, path) else (message, path)
 
 
 def with_choices(message: str, path: str, kind: type) -> tuple[str, str]:

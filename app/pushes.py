@@ -14,6 +14,7 @@ from agents.intake import configured_id, submission
 from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing, Sender
 from app.settings import Settings
+from app.settings_entries import by_id
 from app.storage.store import Store
 from schemas.base import Record
 from schemas.commands import PushCelebrity, PushFilm
@@ -45,16 +46,18 @@ async def push_configured(settings: Settings, sender: Sender, store: Store) -> i
 
     Where the store cannot say, all are pushed: what is pushed twice is registered once.
     """
-    pushed: list[PushFilm | PushCelebrity] = [PushFilm(**msgspec.structs.asdict(film)) for film in settings.films]
-    pushed += [PushCelebrity(**msgspec.structs.asdict(person)) for person in settings.celebrities]
-    by_id = {identity(one): one for one in pushed}
+    films, people = by_id(settings.films), by_id(settings.celebrities)
+    pushed: dict[str, PushFilm | PushCelebrity] = {
+        **{key: PushFilm(**msgspec.structs.asdict(film)) for key, film in films.items()},
+        **{key: PushCelebrity(**msgspec.structs.asdict(person)) for key, person in people.items()},
+    }
     try:
-        known = await store.films.known(list(by_id)) | await store.people.known(list(by_id))
+        known = await store.films.known(list(pushed)) | await store.people.known(list(pushed))
     except Unavailable as error:
         log.info("pushing all that is configured, since the store cannot say what is known: %s", error)
         known = set()
-    records = [command(one, key, configured_id(key))[1] for key, one in by_id.items() if key not in known]
+    records = [command(one, key, configured_id(key))[1] for key, one in pushed.items() if key not in known]
     if records:
         await sender.send(records)
-        log.info("%d of %d configured films and people are new", len(records), len(by_id))
+        log.info("%d of %d configured films and people are new", len(records), len(pushed))
     return len(records)

@@ -6,15 +6,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from app.config_errors import explain
-from app.settings_entries import Allowed, Section
+from app.settings_entries import FILE_PLACE, WORKER_NAME, Allowed, Section, check_brokers, wrong_table
 from app.settings_entries import CelebrityEntry as CelebrityEntry
 from app.settings_entries import FilmEntry as FilmEntry
+from app.settings_environ import override, written_secret
 
 
 class ConfigError(Exception):
@@ -34,6 +35,9 @@ class Broker(Section, frozen=True):
     embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
         False
     )
+
+    def __post_init__(self) -> None:
+        check_brokers(self.url)
 
 
 class Mongo(Section, frozen=True):
@@ -70,14 +74,17 @@ class Web(Section, frozen=True):
 class Storage(Section, frozen=True):
     """Where files go; relative to the data directory."""
 
-    data: Annotated[str, Meta(min_length=1, description="the data directory: tables, snapshots, archive, logs")] = (
-        "data"
-    )
+    data: Annotated[
+        str,
+        Meta(min_length=1, pattern=FILE_PLACE, description="the data directory: tables, snapshots, archive, logs"),
+    ] = "data"
     images: Annotated[
-        str, Meta(min_length=1, description="pictures, by content; one folder, shared by all workers")
+        str,
+        Meta(min_length=1, pattern=FILE_PLACE, description="pictures, by content; one folder, shared by all workers"),
     ] = "data/images"
     snapshots: Annotated[
-        str, Meta(description="model snapshots, shared by all workers; empty means DATA/snapshots")
+        str,
+        Meta(pattern=FILE_PLACE, description="model snapshots, shared by all workers; empty means DATA/snapshots"),
     ] = ""
     sweep_every: Annotated[
         float, Meta(gt=0, description="seconds between two removals of what sources do not let be stored any longer")
@@ -182,7 +189,12 @@ class Worker(Section, frozen=True):
 
     id: Annotated[
         str,
-        Meta(description="stable name in the consumer group; a restarted worker of the same name is back at once"),
+        Meta(
+            pattern=WORKER_NAME,
+            max_length=200,
+            description="stable name in the consumer group, of letters, digits, dot, dash and underscore; a restarted "
+            "worker of the same name is back at once",
+        ),
     ] = "worker-1"
     app: Annotated[
         str,
@@ -234,9 +246,6 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
         return [part.removeprefix("kafka://") for part in self.broker.url.split(";") if part]
 
 
-ENV_PREFIX: Final = "MARQUEE_"
-
-
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a file (default `MARQUEE_CONFIG`, else `marquee.toml` if it is there) and the environment.
 
@@ -247,44 +256,29 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     text = ""
     if named is not None or file.exists():
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(file)
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: cannot be read ({error}); name another with --config") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
-    origins = _override(values, environ)
+    wrong = wrong_table(values) or written_secret(values)
+    if wrong is not None:
+        raise ConfigError(explain(wrong, file, text, {}, Settings))
+    origins = override(values, environ, Settings)
     try:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(explain(str(error), file, text, origins, Settings)) from error
 
 
-def _override(values: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Write `MARQUEE_SECTION__KEY` over the file's values; which variable each key came from."""
-    origins: dict[str, str] = {}
-    for name, raw in environ.items():
-        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        if not name.startswith(ENV_PREFIX) or not key or section not in Settings.__struct_fields__:
-            continue
-        kind = get_type_hints(Settings)[section]
-        if not (isinstance(kind, type) and issubclass(kind, Section)):
-            continue
-        values.setdefault(section, {})[key] = _parse(raw, get_type_hints(kind).get(key, str))
-        origins[f"{section}.{key}"] = name
-    return origins
+def read_text(file: Path) -> str:
+    """The text of a configuration, whose mark of the byte order, as some editors write it, is no part of it.
 
-
-def _parse(raw: str, kind: Any) -> Any:
-    if kind is str or (get_origin(kind) is Literal and all(isinstance(a, str) for a in get_args(kind))):
-        return raw
-    if get_origin(kind) is tuple:
-        return [part.strip() for part in raw.split(",") if part.strip()]
-    try:
-        return tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
-        return raw
+    Raises OSError, or ValueError for what is not UTF-8.
+    """
+    return file.read_text(encoding="utf-8-sig")
 
 
 def describe() -> list[tuple[str, str, str]]:

@@ -149,8 +149,27 @@ def _show(call: Call, name: str) -> None:
     except NoMarqueeError:
         view = _configured(call, name)
         cursor = CursorStore(settings.data_dir).load(name).cursor
-    fields = {**view, "config": msgspec.to_builtins(config), "cursor": cursor}
+    fields = {**view, "config": _shown(config), "cursor": cursor}
     if call.as_json:
         print_json({**fields, "schema": msgspec.json.schema(KINDS[config.kind].spec)})
     else:
         print_fields(fields)
+
+
+def _shown(config: ConnectorConfig) -> Any:
+    """A configuration without what no configuration should hold."""
+    import os
+
+    from app.connectors.redaction import Credentials
+
+    known = Credentials(config.token_env, os.environ)
+    known.get()
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(inner) for inner in value]
+        return known.text(value) if isinstance(value, str) else value
+
+    return clean(msgspec.to_builtins(config))

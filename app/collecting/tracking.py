@@ -17,6 +17,7 @@ from app.collecting.outbox import Outbox
 from app.collecting.rejects import Rejects, write_csv
 from app.collecting.runs import Carried, totals
 from app.learning.registry import connect
+from app.secret_urls import without_user
 from app.settings import Mlflow
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ class RunTracking:
                 return
             except Exception as error:
                 if self.available is not False:
-                    log.warning("MLflow at %s is away, collecting goes on: %s", self._settings.tracking_uri, error)
+                    where = without_user(self._settings.tracking_uri)
+                    log.warning("MLflow at %s is away, collecting goes on: %s", where, error)
                 self.available = False
             if n + 1 < TRIES:
                 await asyncio.sleep(self._pause)

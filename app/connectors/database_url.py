@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from app.connectors.errors import SourceError
+from app.secret_urls import has_password
 
 
 def check_url(url: str | None, url_env: str | None) -> None:
@@ -13,12 +12,3 @@ def check_url(url: str | None, url_env: str | None) -> None:
         raise SourceError("url: give either `url`, or `url_env` with the name of the variable that holds it")
     if url is not None and has_password(url):
         raise SourceError("url: holds a password; put it into the environment and its variable's name in `url_env`")
-
-
-def has_password(url: str) -> bool:
-    """Whether a url carries a secret that belongs into the environment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return True
-    return bool(parts.password) or "password" in parts.query.lower()

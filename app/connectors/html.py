@@ -27,7 +27,7 @@ from app.connectors.base import (
     Said,
     observed,
 )
-from app.connectors.config import Rate
+from app.connectors.config import Rate, Robots
 from app.connectors.errors import MAX_RAW, BlockedError, NotFoundError, SourceError
 from app.connectors.fields import ends_of
 from app.connectors.film_pages import FilmPage
@@ -36,6 +36,7 @@ from app.connectors.page_records import Reading, mismatch, parse_page, records_o
 from app.connectors.page_selectors import Selectors, check_selectors
 from app.connectors.session import Session
 from app.connectors.targets import At, each_target
+from app.secret_urls import without_user
 from schemas.ids import FILM_ID_FORMS, is_film_id
 
 BY_ID: Final = frozenset({"imdb", "wikidata", "tmdb"})
@@ -76,7 +77,7 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     """`[connectors.NAME]` with `kind = "html"`."""
 
     rate: Rate | None = "1/s"
-    robots: bool = True
+    robots: Robots = True
     url: Annotated[
         str, Meta(description="address of a film's page with {imdb}, {wikidata}, {tmdb}, or {title} and perhaps {year}")
     ] = ""
@@ -110,7 +111,9 @@ class HtmlConnector(Connector[Config]):
                 raise SourceError(f"{address!r} is no whole address, and there is no base_url")
             if "://" in address and not is_web_address(address):
                 key = "url" if address == config.url else "pages"
-                raise SourceError(f"{key}: {address!r} cannot be fetched; write it like https://example.org/film")
+                raise SourceError(
+                    f"{key}: {without_user(address)!r} cannot be fetched; write it like https://example.org/film"
+                )
         self._reading = Reading(config.selectors, ends_of(config.scale) if config.scale else None)
         check_selectors(config.selectors)
 

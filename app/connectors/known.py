@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from app.connectors.base import FilmTarget, PersonTarget, Request
 from app.settings import Settings
-from schemas.ids import celebrity_id, film_id
+from app.settings_entries import by_id
 
 
 def request_for(settings: Settings, connector: str, run_id: str = "") -> Request:
-    """A run of a connector for everything that the configuration follows. Raises Rejected for ids that are none."""
+    """A run of a connector for everything that the configuration follows."""
     return Request(connector, configured_films(settings), configured_people(settings), run_id)
 
 
 def configured_films(settings: Settings) -> tuple[FilmTarget, ...]:
-    """The films of `[[films]]`."""
+    """The films of `[[films]]`, each once."""
     return tuple(
         FilmTarget(
-            film_id=film_id(film.title, film.year, film.kind, film.imdb, film.wikidata, film.tmdb),
+            film_id=key,
             title=film.title,
             year=film.year,
             kind=film.kind,
@@ -24,18 +24,18 @@ def configured_films(settings: Settings) -> tuple[FilmTarget, ...]:
             wikidata=film.wikidata,
             tmdb=film.tmdb,
         )
-        for film in settings.films
+        for key, film in by_id(settings.films).items()
     )
 
 
 def configured_people(settings: Settings) -> tuple[PersonTarget, ...]:
-    """The people of `[[celebrities]]`."""
+    """The people of `[[celebrities]]`, each once."""
     return tuple(
         PersonTarget(
-            celebrity_id=celebrity_id(person.name, person.wikidata, person.tmdb),
+            celebrity_id=key,
             name=person.name,
             wikidata=person.wikidata,
             tmdb=person.tmdb,
         )
-        for person in settings.celebrities
+        for key, person in by_id(settings.celebrities).items()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,7 +34,8 @@ from app.connectors.tmdb import TmdbConnector
 from app.connectors.wikipedia import WikipediaConnector
 from app.connectors.xml import XmlConnector
 from app.connectors.youtube import YouTubeConnector
-from app.settings import ConfigError, Settings
+from app.secret_urls import has_user, without_user
+from app.settings import ConfigError, Settings, read_text
 
 ALL: Final[tuple[type[Connector[Any]], ...]] = (
     CommonsConnector,
@@ -82,6 +83,7 @@ def config_of(name: str, table: dict[str, Any]) -> ConnectorConfig:
         raise ConfigError(f"{unknown_key(unknown, kind.spec.__struct_fields__)} - at `$.{path}.{unknown}`")
     try:
         config = msgspec.convert(table, kind.spec)
+        _check_secrets(config)
         make(config, Fetcher())
         _check_times(config)
         _check_addresses(config)
@@ -107,7 +109,7 @@ def connector_faults(settings: Settings, file: Path | None) -> list[str]:
         try:
             config_of(name, table)
         except ConfigError as error:
-            text = file.read_text(encoding="utf-8") if file is not None else ""
+            text = read_text(file) if file is not None else ""
             faults.append(explain(str(error), file or Path("marquee.toml"), text, {}, Settings))
     return faults
 
@@ -137,13 +139,38 @@ def _check_times(config: ConnectorConfig) -> None:
             raise SourceError(str(error)) from error
 
 
+def _check_secrets(config: ConnectorConfig) -> None:
+    """Raises SourceError for an address that holds a credential, without a word of it."""
+    for key, value in msgspec.to_builtins(config).items():
+        # Databases know users without a password, and refuse one themselves.
+        if hasattr(config, "url_env") and key == "url":
+            continue
+        if any(has_user(text) for text in _texts(value)):
+            way = (
+                f": set {config.token_env}, which `token_env` names"
+                if config.token_env
+                else f"; {config.kind} has none"
+            )
+            raise SourceError(f"{key}: holds a credential before the host, which comes from the environment only{way}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
 def _check_addresses(config: ConnectorConfig) -> None:
     """Raises SourceError for an address of a service that could never be asked, or of a file there."""
     path = getattr(config, "path", "")
     addresses = {key: getattr(config, key, "") for key in ADDRESSES} | ({"path": path} if "://" in path else {})
     for key, address in addresses.items():
         if address and not is_web_address(address):
-            raise SourceError(f"{key}: {address!r} cannot be fetched; write it like https://example.org")
+            shown = without_user(address)
+            raise SourceError(f"{key}: {shown!r} cannot be fetched; write it like https://example.org")
 
 
 FILM_TOPICS: Final = ("film-submissions", "film-mentions", "ratings", "reviews", "facts")

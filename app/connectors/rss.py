@@ -24,7 +24,7 @@ from app.connectors.base import (
     Said,
     observed,
 )
-from app.connectors.config import Rate
+from app.connectors.config import Rate, Robots
 from app.connectors.errors import (
     AuthFailedError,
     BlockedError,
@@ -37,6 +37,7 @@ from app.connectors.feed_entries import Entry, Parsed, look_at_feed, parse_entry
 from app.connectors.guard import authority, is_web_address
 from app.connectors.session import Session
 from app.connectors.targets import At, Keep, each_target
+from app.secret_urls import without_user
 from schemas.ids import FILM_ID_FORMS, is_film_id
 
 DIGEST: Final = 8
@@ -69,7 +70,7 @@ class Config(ConnectorConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     """`[connectors.NAME]` with `kind = "rss"`."""
 
     rate: Rate | None = "1/s"
-    robots: bool = True
+    robots: Robots = True
     feeds: Annotated[
         tuple[Address | Feed, ...], Meta(min_length=1, description="addresses, or tables with url and film")
     ]
@@ -92,7 +93,9 @@ class RssConnector(Connector[Config]):
             if "://" not in feed.url and not config.base_url:
                 raise SourceError(f"feeds: {feed.url!r} is no whole address, and there is no base_url")
             if "://" in feed.url and not is_web_address(feed.url):
-                raise SourceError(f"feeds: {feed.url!r} cannot be fetched; write it like https://example.org/feed")
+                raise SourceError(
+                    f"feeds: {without_user(feed.url)!r} cannot be fetched; write it like https://example.org/feed"
+                )
             if feed.film is not None and not is_film_id(feed.film):
                 raise SourceError(f"feeds: film {feed.film!r} is none of {FILM_ID_FORMS}")
         try:

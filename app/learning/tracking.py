@@ -18,6 +18,7 @@ from mode import Service
 
 from app.learning.registry import REPORT, SKILL_TAG, VERSION_TAG, Registry, connect
 from app.learning.service import LearnerService
+from app.secret_urls import without_user
 from app.settings import Mlflow
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,8 @@ class TrackingService(Service):  # type: ignore[misc]
                     self._forgotten_up_to[name] = report.forgotten_up_to or 0
             except Exception as error:
                 if self.available is not False:
-                    log.warning("MLflow at %s is away, learning goes on: %s", self._settings.tracking_uri, error)
+                    where = without_user(self._settings.tracking_uri)
+                    log.warning("MLflow at %s is away, learning goes on: %s", where, error)
                 self.available = False
 
     def _send(self, report: Report) -> None:

@@ -104,3 +104,22 @@ def test_a_connector_that_is_not_there_is_named_with_those_that_are(marquee: Mar
     (marquee.directory / "marquee.toml").write_text(CONFIG)
     assert "no connector is called x; there is ml" in marquee.mistake("connectors", "show", "x")
     assert "none: add a table" in marquee("connectors", "list", "--config", "/dev/null").stdout
+
+
+def test_no_credential_is_shown_that_stands_in_the_configuration(marquee: Marquee) -> None:
+    file = marquee.directory / "marquee.toml"
+    file.write_text('[connectors.a]\nkind = "tmdb"\nbase_url = "https://u:s3cret@127.0.0.1:9/"\n')
+    assert "marquee.toml:3: connectors.a.base_url: holds a credential" in marquee.mistake("connectors", "show", "a")
+    for words in (("config", "check"), ("connectors", "check", "a"), ("connectors", "show", "a"), ("doctor",)):
+        result = CliRunner().invoke(main, list(words), env=marquee.environment)
+        assert result.exit_code == 1
+        assert "s3cret" not in result.output
+    assert "s3cret" not in marquee("connectors", "list", "--json").output
+    marquee.environment["MARQUEE_TMDB_TOKEN"] = "s3cret"
+    file.write_text(
+        '[connectors.a]\nkind = "tmdb"\nbase_url = "https://127.0.0.1:9/s3cret"\n'
+        '[connectors.b]\nkind = "rss"\nfeeds = ["https://h/f?api_key=s3cret"]\n'
+    )
+    shown = marquee.json("connectors", "show", "a")["config"]
+    assert (shown["base_url"], shown["token_env"]) == ("https://127.0.0.1:9/***", "MARQUEE_TMDB_TOKEN")
+    assert "s3cret" not in marquee("connectors", "show", "b").output

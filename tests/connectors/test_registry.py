@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from agents.scrapes import SIGNS
 from app.collecting.service import asked_on_registration
-from app.connectors.registry import KINDS, connector_faults, kinds
-from app.settings import Settings, load
+from app.connectors.config import ConnectorConfig, Terms
+from app.connectors.registry import KINDS, config_of, connector_faults, kinds
+from app.settings import ConfigError, Settings, load
 
 RULES = {
     "kind of nothing": (
@@ -86,3 +90,83 @@ def test_what_searches_by_title_is_not_asked_again_about_a_film_that_got_an_id()
         "wikipedia": ("name", "year", "imdb", "wikidata"),
         "youtube": ("name", "year", "imdb"),
     }
+
+
+def bounds(spec: type) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each key of a configuration is held to and means, without what it is by default."""
+    for key, told in msgspec.json.schema(spec)["$defs"][spec.__name__]["properties"].items():
+        if key not in ("kind", "terms"):
+            yield key, {name: value for name, value in told.items() if name != "default"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_with_other_defaults_holds_common_keys_to_what_they_are_everywhere(name: str) -> None:
+    spec = KINDS[name].spec
+    terms = type(msgspec.structs.fields(spec)[spec.__struct_fields__.index("terms")].default)
+    for own, common in ((spec, ConnectorConfig), (terms, Terms)):
+        found = dict(bounds(own))
+        for key, held in bounds(common):
+            words = found[key].pop("description", None), held.pop("description", None)
+            assert bool(words[0]) == bool(words[1]), key
+            assert found[key] == held, key
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "csv": {"path": "x"},
+    "google_images": {"profile": "serpapi"},
+    "html": {"url": "https://h/{imdb}"},
+    "imdb_reviews": {"path": "x"},
+    "messenger": {"profile": "telegram"},
+    "mongodb": {"url": "mongodb://h/d", "collection": "c", "fields": {"imdb": "i", "value": "v"}},
+    "news_api": {"profile": "guardian"},
+    "rss": {"feeds": ["https://h/f"]},
+    "social": {"profile": "reddit"},
+    "sparql": {"profile": "wikidata"},
+    "sql": {"url": "sqlite+aiosqlite:///x.db", "table": "t", "columns": {"imdb": "i", "value": "v"}},
+    "xml": {"path": "x", "record": "r", "fields": {"imdb": "i", "value": "v"}},
+}
+
+
+def given(kind: str, **keys: Any) -> dict[str, Any]:
+    return {"kind": kind, **NEEDED.get(kind, {}), **keys}
+
+
+@pytest.mark.parametrize("days", [-1, 0, 36_501, 99_999_999_999])
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_is_kept_for_a_number_of_days_that_dates_can_be_counted_in(kind: str, days: int) -> None:
+    assert config_of("x", given(kind, terms={"ttl_days": 36_500})).terms.ttl_days == 36_500
+    with pytest.raises(ConfigError, match=r"connectors\.x\.terms\.ttl_days"):
+        config_of("x", given(kind, terms={"ttl_days": days}))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_credential_in_an_address_is_refused_with_the_variable_for_it_and_not_repeated(kind: str) -> None:
+    for address in ("https://u:s3cret@127.0.0.1:9/", "https://s3cret@h", "https://u:s3cret@", "https://u:s3/cret@h"):
+        with pytest.raises(ConfigError, match=r"connectors\.x\.base_url") as found:
+            config_of("x", given(kind, base_url=address))
+        assert not re.search(r"s3cret|s3/|cret@", str(found.value))
+    if kind == "tmdb":
+        with pytest.raises(ConfigError, match="set MARQUEE_TMDB_TOKEN, which `token_env` names"):
+            config_of("x", given(kind, base_url="https://u:s3cret@h"))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        given("rss", feeds=["https://u:s3cret@h/f"]),
+        given("rss", feeds=["ftp://u:s3/cret@h/f"]),
+        given("html", url="https://u:s3cret@h/{imdb}"),
+        given("html", url="ftp://u:s3/cret@h/{imdb}"),
+        given("csv", path="https://u:s3cret@h/x.csv"),
+        given("csv", path="ftp://u:s3/cret@h/x.csv"),
+        given("wikipedia", views_url="https://u:s3cret@h"),
+    ],
+)
+def test_no_other_address_says_a_credential_either(table: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as found:
+        config_of("x", table)
+    assert not re.search(r"s3cret|s3/|cret@", str(found.value))
+
+
+def test_a_sign_that_only_looks_like_a_credential_is_none() -> None:
+    assert config_of("x", given("rss", feeds=["https://mastodon.example/@someone.rss"]))

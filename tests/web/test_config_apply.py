@@ -72,6 +72,9 @@ async def test_what_needs_a_restart_is_named(start: Start, file: Path) -> None:
         (AFTER.replace('kind = "csv"', 'kind = "cvs"', 1), ":6: connectors.new.kind: unknown kind 'cvs'"),
         ("[web]\nprot = 1\n", ":2: web.prot"),
         ("nonsense", "not valid TOML"),
+        (AFTER + '[[films]]\ntitle = "   "\n', ":15: films[1].title: "),
+        (AFTER + '[[films]]\ntitle = "$"\n', ":15: films[1].title: needs a letter or digit"),
+        (AFTER + '[[celebrities]]\nname = "..."\n', ":15: celebrities[0].name: needs at least one letter"),
     ],
 )
 async def test_a_mistake_changes_nothing_and_is_named_with_its_place(

@@ -1,0 +1,139 @@
+"""Settings hold what the parts behind them can use, and say where a value stands that they cannot."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from msgspec.structs import force_setattr
+
+from app.settings import CelebrityEntry, ConfigError, FilmEntry, load
+from app.settings_entries import by_id
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A file that says nothing."""
+    file = tmp_path / "empty.toml"
+    file.touch()
+    return file
+
+
+def fault(tmp_path: Path, text: str, **environ: str) -> str:
+    """What is said of a file, without the folder that it lies in."""
+    file = tmp_path / "marquee.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as found:
+        load(file, environ)
+    return str(found.value).replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[[films]]\ntitle = "Heat"\n[[films]]\ntitle = "$"\n', "marquee.toml:4: films[1].title: needs a letter"),
+        ('[[films]]\ntitle = "   "\n', "marquee.toml:2: films[0].title: "),
+        ('[[films]]\ntitle = "   "\nimdb = "tt0068152"\n', "marquee.toml:2: films[0].title: "),
+        ('[[films]]\ntitle = "Heat"\ntmdb = 99999999999\n', "marquee.toml:3: films[0].tmdb: "),
+        ('[[films]]\ntitle = "Heat"\nwikidata = "Q1234567890123"\n', "marquee.toml:3: films[0].wikidata: "),
+        ('[[films]]\ntitle = "Heat"\nimdb = "tt００６８１５２"\n', "marquee.toml:3: films[0].imdb: "),
+        ('[[celebrities]]\nname = "..."\n', "marquee.toml:2: celebrities[0].name: needs at least one letter"),
+        ('[[celebrities]]\nname = "Al"\ntmdb = 10000000000\n', "marquee.toml:3: celebrities[0].tmdb: "),
+    ],
+)
+def test_an_entry_that_the_pipeline_would_refuse_is_named_with_line_and_key(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    assert fault(tmp_path, text).startswith(says)
+
+
+def test_a_film_without_a_letter_is_fine_where_an_id_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "marquee.toml"
+    file.write_text('[[films]]\ntitle = "$"\nimdb = "tt0068152"\n[[celebrities]]\nname = "?"\ntmdb = 5\n')
+    found = load(file, {})
+    assert [entry.id for entry in (*found.films, *found.celebrities)] == ["tt0068152", "tmdb:person/5"]
+
+
+def test_an_entry_without_an_id_is_logged_and_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    bad, person = FilmEntry(title="Ran"), CelebrityEntry(name="Al Pacino", wikidata="Q41163")
+    force_setattr(bad, "title", "$")
+    with caplog.at_level(logging.ERROR):
+        assert list(by_id([bad, FilmEntry(title="Heat", imdb="tt0113277")])) == ["tt0113277"]
+        assert by_id([person]) == {"Q41163": person}
+    (record,) = caplog.records
+    assert "needs a letter or digit" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("kafka://127.0.0.1:9092", ["127.0.0.1:9092"]),
+        ("kafka://kafka", ["kafka"]),
+        ("kafka://a:1;kafka://b:65535;c", ["a:1", "b:65535", "c"]),
+        ("kafka://[::1]:9092", ["[::1]:9092"]),
+    ],
+)
+def test_addresses_that_a_client_can_ask_are_taken(empty: Path, url: str, servers: list[str]) -> None:
+    assert load(empty, {"MARQUEE_BROKER__URL": url}).servers == servers
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://127.0.0.1:abc", "kafka://127.0.0.1:99999", "kafka://h:0", "kafka://a:1;b:x", "kafka://", "h:9092"]
+)
+def test_addresses_that_no_client_can_ask_are_refused(tmp_path: Path, url: str) -> None:
+    assert fault(tmp_path, f'[broker]\nurl = "{url}"\n').startswith("marquee.toml:2: broker.url: ")
+    told = fault(tmp_path, "", MARQUEE_BROKER__URL=url)
+    assert told.startswith("environment MARQUEE_BROKER__URL: ")
+
+
+@pytest.mark.parametrize("name", ["a/../b", "", ".", "..", "a b", "a\n"])
+def test_a_worker_is_not_called_by_what_is_no_name_of_one_folder(tmp_path: Path, name: str) -> None:
+    assert fault(tmp_path, "", MARQUEE_WORKER__ID=name).startswith("environment MARQUEE_WORKER__ID: ")
+
+
+@pytest.mark.parametrize("name", ["worker-1", "a.b_c", "...", "7"])
+def test_a_worker_is_called_by_letters_digits_dots_dashes_and_underscores(empty: Path, name: str) -> None:
+    assert load(empty, {"MARQUEE_WORKER__ID": name}).worker.id == name
+
+
+@pytest.mark.parametrize("key", ["data", "images", "snapshots"])
+def test_no_file_lies_behind_a_zero_byte(tmp_path: Path, key: str) -> None:
+    assert fault(tmp_path, f'[storage]\n{key} = "a\\u0000b"\n').startswith(f"marquee.toml:2: storage.{key}: ")
+
+
+def test_an_item_of_a_list_in_the_environment_is_named_by_its_variable(tmp_path: Path) -> None:
+    told = fault(tmp_path, "", MARQUEE_FETCH__ALLOW="localhost:80,x y")
+    assert told.startswith("environment MARQUEE_FETCH__ALLOW[1]: ")
+
+
+def test_a_value_in_place_of_a_table_is_named_by_its_line(tmp_path: Path) -> None:
+    assert fault(tmp_path, "[connectors]\na = 5\n").startswith("marquee.toml:2: connectors.a: Expected a table")
+    assert fault(tmp_path, "web = 5\n", MARQUEE_WEB__PORT="0").startswith("marquee.toml:1: web: Expected `object`")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "marquee.toml"
+    file.write_bytes(b"\xef\xbb\xbf[web]\r\nport = 5\r\n")
+    assert load(file, {}).web.port == 5
+    assert fault(tmp_path, "\ufeff[web]\nport = true\n").startswith("marquee.toml:2: web.port: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[mongo]\nurl = "mongodb://me:s3cret@db/x"\n', "marquee.toml:2: mongo.url: "),
+        ('[mlflow]\ntracking_uri = "https://me:s3cret@m/"\n', "marquee.toml:2: mlflow.tracking_uri: "),
+        ('[collecting]\nwebhook = "https://me:s3cret@h/"\n', "marquee.toml:2: collecting.webhook: "),
+    ],
+)
+def test_a_password_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str, says: str) -> None:
+    told = fault(tmp_path, text)
+    assert told.startswith(says)
+    assert "set MARQUEE_" in told
+    assert "s3cret" not in told
+
+
+def test_a_password_comes_from_the_environment(empty: Path) -> None:
+    url = "mongodb://me:s3cret@db/x"
+    assert load(empty, {"MARQUEE_MONGO__URL": url}).mongo.url == url
