@@ -104,10 +104,15 @@ async def broker_skew(settings: Settings) -> float | None:
 
 async def check_mongo(settings: Settings) -> Check:
     """Whether MongoDB answers, and how far its clock is."""
+    from pymongo.errors import PyMongoError
+
     from app.storage.client import connect
 
-    client, _ = connect(msgspec.structs.replace(settings.mongo, timeout=min(settings.mongo.timeout, SECONDS)))
     url = shown(settings.mongo.url)
+    try:
+        client, _ = connect(msgspec.structs.replace(settings.mongo, timeout=min(settings.mongo.timeout, SECONDS)))
+    except (ValueError, PyMongoError) as error:
+        return Check("mongo", False, f"{url} cannot be used: {error}", "mend [mongo] url")
     try:
         before = time.time()
         said: dict[str, Any] = await asyncio.wait_for(client.admin.command("hello"), SECONDS + 5)
@@ -147,20 +152,30 @@ async def check_mlflow(settings: Settings) -> Check:
 
 
 async def check_data_dir(settings: Settings) -> list[Check]:
-    """Whether the data directory can be written, and has room."""
+    """Whether the places for files can be written, and the data directory has room."""
     directory = settings.data_dir
-    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-    try:
-        with tempfile.NamedTemporaryFile(dir=there):
-            pass
-        writable = Check("data directory", True, f"{directory} can be written")
-    except OSError as error:
-        fix = "give the directory to this user, or set [storage] data"
-        writable = Check("data directory", False, f"{there}: {error.strerror}", fix)
-    free = shutil.disk_usage(there).free
+    places = [("data directory", directory, "data"), ("pictures", Path(settings.storage.images), "images")]
+    if settings.storage.snapshots:
+        places.append(("snapshots", settings.snapshot_dir, "snapshots"))
+    free = shutil.disk_usage(_there(directory)).free
     enough = free >= FREE_BYTES
     disk = Check("disk", enough, f"{free / 1e9:.1f} GB free", None if enough else "make room, or set [storage] data")
-    return [writable, disk]
+    return [*(_writable(*place) for place in places), disk]
+
+
+def _writable(name: str, directory: Path, key: str) -> Check:
+    there = _there(directory)
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            return Check(name, True, f"{directory} can be written")
+    except OSError as error:
+        fix = f"give the directory to this user, or set [storage] {key}"
+        return Check(name, False, f"{there}: {error.strerror}", fix)
+
+
+def _there(directory: Path) -> Path:
+    """The directory, or what it would be made in."""
+    return next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
 
 
 async def check_leftovers(settings: Settings) -> Check:

@@ -32,6 +32,7 @@ def _up(call: Call, embedded: bool, web_port: int | None, workers: int) -> None:
     Embedded, everything lies under the data directory and comes back at the next start. The addresses lie in
     marquee.json there, for as long as it runs; logs in its folder logs.
     """
+    from app.embedded.lock import make_directory
     from app.observe.logs import configure_logging
     from app.web.guard import TOKEN_VARIABLE, check_exposure
 
@@ -45,6 +46,7 @@ def _up(call: Call, embedded: bool, web_port: int | None, workers: int) -> None:
     # Each worker would find out by itself, after everything else is started.
     check_exposure(settings.web.host, os.environ.get(TOKEN_VARIABLE, ""))
     configure_logging(settings.worker.log)
+    make_directory(settings.data_dir)
     run(_run(call, settings, embedded, web_port, workers))
 
 

@@ -11,6 +11,17 @@ from app.embedded.process import EmbeddedError
 LOCK_NAME: Final = "marquee.lock"
 
 
+def make_directory(data_dir: Path) -> None:
+    """Make the data directory where it is not there. Raises EmbeddedError where none can be."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "a file, not a directory" if data_dir.exists() else error.strerror
+        raise EmbeddedError(
+            f"{data_dir}: {why}; name another data directory with --data-dir or [storage] data"
+        ) from error
+
+
 class DirectoryLock:
     """An exclusive lock on a data directory."""
 

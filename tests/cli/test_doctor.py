@@ -75,6 +75,21 @@ def test_a_web_server_open_to_others_needs_a_token(marquee: Marquee) -> None:
     assert checks(marquee.json("doctor", code=1))["web"]["ok"] is True
 
 
+def test_every_place_for_files_is_looked_at(marquee: Marquee) -> None:
+    marquee.environment |= {"MARQUEE_STORAGE__IMAGES": "/dev/full", "MARQUEE_STORAGE__SNAPSHOTS": "/dev/null/x"}
+    found = checks(marquee.json("doctor", code=1))
+    assert [found[name]["ok"] for name in ("data directory", "pictures", "snapshots")] == [True, False, False]
+    assert "[storage] images" in found["pictures"]["fix"]
+    assert "[storage] snapshots" in found["snapshots"]["fix"]
+
+
+def test_an_address_that_the_driver_cannot_read_is_one_of_the_findings(marquee: Marquee) -> None:
+    marquee.environment["MARQUEE_MONGO__URL"] = "mongodb://me:s3cret@127.0.0.1:abc/marquee"
+    text = marquee("doctor", code=1).output
+    assert "FAILED  mongo" in text
+    assert "s3cret" not in text
+
+
 def test_processes_that_a_killed_run_left_are_found_and_others_are_not(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
