@@ -88,7 +88,7 @@ def make_faust_app(settings: Settings, worker: Lifecycle) -> MarqueeApp:
     datadir.mkdir(parents=True, exist_ok=True)
     app = MarqueeApp(
         settings.worker.app,
-        broker=settings.broker.url,
+        broker=[f"kafka://{server}" for server in settings.servers],
         store="rocksdb://?driver=rocksdict",
         datadir=str(datadir.absolute()),
         # The guarantees rest on these, so `ProgramSettings` keeps the environment out.

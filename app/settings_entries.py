@@ -27,7 +27,7 @@ Allowed = Annotated[
 
 _HOST = r"([^\s:/@?#;,*\[\]]+|\[[0-9A-Fa-f:.]+\])"
 
-_BROKERS: Final = re.compile(rf"kafka://{_HOST}(:{_PORT})?(;(kafka://)?{_HOST}(:{_PORT})?)*;?")
+_BROKERS: Final = re.compile(rf"(kafka://)?{_HOST}(:{_PORT})?(;(kafka://)?{_HOST}(:{_PORT})?)*;?")
 FILE_PLACE: Final = r"^[^\x00]*\Z"
 WORKER_NAME: Final = r"^(?!\.{1,2}\Z)[A-Za-z0-9._-]+\Z"
 """Also the name of a folder."""

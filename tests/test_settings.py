@@ -70,6 +70,7 @@ def test_an_entry_without_an_id_is_logged_and_takes_no_other_with_it(caplog: pyt
     [
         ("kafka://127.0.0.1:9092", ["127.0.0.1:9092"]),
         ("kafka://kafka", ["kafka"]),
+        ("kafka-1:9092;kafka-2:9092", ["kafka-1:9092", "kafka-2:9092"]),
         ("kafka://a:1;kafka://b:65535;c", ["a:1", "b:65535", "c"]),
         ("kafka://[::1]:9092", ["[::1]:9092"]),
     ],
@@ -79,7 +80,8 @@ def test_addresses_that_a_client_can_ask_are_taken(empty: Path, url: str, server
 
 
 @pytest.mark.parametrize(
-    "url", ["kafka://127.0.0.1:abc", "kafka://127.0.0.1:99999", "kafka://h:0", "kafka://a:1;b:x", "kafka://", "h:9092"]
+    "url",
+    ["kafka://127.0.0.1:abc", "kafka://127.0.0.1:99999", "kafka://h:0", "kafka://a:1;b:x", "kafka://", "http://h:9092"],
 )
 def test_addresses_that_no_client_can_ask_are_refused(tmp_path: Path, url: str) -> None:
     assert fault(tmp_path, f'[broker]\nurl = "{url}"\n').startswith("marquee.toml:2: broker.url: ")
