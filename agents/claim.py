@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agents.claims import ClaimIndex, Claims, ClaimsRevision, Copy, Rows
+from agents.fetch import TOO_LATE
 from agents.messages import Message
 from schemas.base import Record, Rejected
 from schemas.commands import EraseCelebrity
@@ -182,7 +183,7 @@ def _too_late(fetched: ImageFetched, order: int) -> ImageWithdrawn:
         source=fetched.source,
         url=fetched.url,
         order=order,
-        reason="its person was forgotten while it was fetched",
+        reason=TOO_LATE,
     )
 
 

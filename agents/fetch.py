@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from typing import Literal
+from typing import Final, Literal
 
 from agents.messages import Message
 from agents.ports import Fetched, NotFetched, Pictures
@@ -12,7 +12,9 @@ from schemas.base import Record, Rejected
 from schemas.commands import SubmitCelebrity
 from schemas.entities import Celebrity, FoundItem
 from schemas.ids import PERSON_ID_FORMS, is_celebrity_id, item_id
-from schemas.pictures import FindDropped, ImageFetched, ImageFound, ImageRejected
+from schemas.pictures import FindDropped, ImageFetched, ImageFound, ImageRejected, ImageWithdrawn
+
+TOO_LATE: Final = "its person was forgotten while it was fetched"
 
 
 async def ask_for_picture(
@@ -33,6 +35,8 @@ async def fetch_picture(
 ) -> AsyncIterator[Record]:
     """ImageFetched or ImageRejected; FindDropped for a person who was forgotten and not pushed since.
 
+    What was put away for such a person is let go of: ImageWithdrawn.
+
     Raises Rejected for an id that is none, and what the port raised for good.
     """
     found = message.data
@@ -44,6 +48,8 @@ async def fetch_picture(
     person = people.get(found.celebrity_id)
     if person is not None and is_gone(person):
         yield FindDropped(celebrity_id=found.celebrity_id, order=person.gone_order, found_at=message.received_at)
+        if isinstance(answer, Fetched):
+            yield _let_go(found, item, answer, person.gone_order)
         return
     # Two finds of one address may have been asked for in the same batch.
     if answer is None or not _is_wanted(found, items, people):
@@ -110,6 +116,18 @@ def _is_wanted(found: ImageFound, items: Mapping[str, FoundItem], people: Mappin
     if person is not None and is_gone(person):
         return False
     return known is None or known.outcome == "failed" or known.era != (person.era if person is not None else 0)
+
+
+def _let_go(found: ImageFound, item: str, answer: Fetched, order: int) -> ImageWithdrawn:
+    return ImageWithdrawn(
+        item_id=item,
+        celebrity_id=found.celebrity_id,
+        image_id=answer.image_id,
+        source=found.source,
+        url=found.url,
+        order=order,
+        reason=TOO_LATE,
+    )
 
 
 def _fetched(found: ImageFound, item: str, answer: Fetched, received_at: str, life: int) -> ImageFetched:

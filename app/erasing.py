@@ -41,6 +41,7 @@ def follow_erasures(worker: Worker) -> Compacting:
             return [Left("tables: cannot be read at the moment", 1)]
         told = await people.forgotten(celebrity_id)
         found = await trace(celebrity_id, told.order if told is not None else 0)
+        found["pictures: under way"] = await worker.under_way.left(celebrity_id)
         return [Left(where, count) for where, count in found.items()]
 
     site.own_trace = own

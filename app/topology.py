@@ -115,6 +115,13 @@ MENTIONS = TableSpec(
 SCRAPES = TableSpec("scrapes", {"": ScrapeState})
 
 
+Ask = Callable[..., Awaitable[Any]]
+
+
+def _unfollowed(ask: Ask) -> Ask:
+    return ask
+
+
 @dataclass(frozen=True)
 class Ports:
     """The outside services that the stages of one worker share, and which connectors can be asked about one entity."""
@@ -127,6 +134,8 @@ class Ports:
     collecting: CollectingProjections
     film_connectors: Sequence[Askable] = ()
     people_connectors: Sequence[Askable] = ()
+    following: Callable[[Ask], Ask] = _unfollowed
+    """Keeps an eye on what is asked for pictures."""
 
 
 def film_topology(ports: Ports | None = None) -> Topology:
@@ -165,9 +174,9 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
         (ImageKept, ImageDiscarded, *faces),
     )
     submitted, registered = (SubmitCelebrity, EraseCelebrity), (CelebrityRegistered,)
-    fetched = (ImageFetched, ImageRejected, SubmitCelebrity, FindDropped)
+    fetched = (ImageFetched, ImageRejected, SubmitCelebrity, FindDropped, ImageWithdrawn)
     world: Any = ports.pictures
-    fetch = _Asking(partial(ask_for_picture, pictures=world), outcome_of_fetch, recall_fetch)
+    fetch = _Asking(ports.following(partial(ask_for_picture, pictures=world)), outcome_of_fetch, recall_fetch)
     examination = partial(ask_for_examination, pictures=world)
     examine = _Asking(examination, outcome_of_examination, recall_examination)
     return (

@@ -27,6 +27,7 @@ from app.learning.tracking import TrackingService
 from app.pictures.passage import Passage
 from app.pictures.service import PictureService
 from app.pictures.sweep import Sweeper
+from app.pictures.under_way import UnderWay
 from app.pushes import push_configured
 from app.runner import SpecTable, make_agents, make_tables
 from app.settings import Settings, load
@@ -60,6 +61,7 @@ class Worker:
         self.sweeping = Sweeper(
             self.pictures.files, self.store.people.named, Passage(settings), settings.pictures.orphans_after
         )
+        self.under_way = UnderWay(self.pictures.files, self.store.people.named)
         self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
@@ -92,6 +94,7 @@ class Worker:
             collecting=self.store.collecting,
             film_connectors=self._asked_for_films,
             people_connectors=self._asked_for_people,
+            following=self.under_way.following,
         )
 
     def _learner(self, spec: ModelSpec) -> LearnerService:
