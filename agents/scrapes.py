@@ -24,6 +24,7 @@ from schemas.scrapes import (
     SlaMissed,
     SteerConnector,
     Target,
+    TargetsDropped,
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -78,18 +79,21 @@ async def scrape_on_registration(
 
 def _registration_id(asked: Askable, target: Target, life: int) -> str:
     """The same as long as the connector would look up the same, in one life."""
-    hidden = {sign: None for sign in SIGNS if sign not in asked.looks_up_by}
-    seen = msgspec.structs.astuple(msgspec.structs.replace(target, **hidden))
+    hidden = {sign for sign in SIGNS if sign not in asked.looks_up_by}
+    seen = [None if name in hidden else getattr(target, name) for name in _LOOKED_UP]
     # Without a forgetting, runs keep the ids under which they were admitted before lives were told apart.
     parts = (asked.connector, *seen, life) if life else (asked.connector, *seen)
     return derived_id("|".join(map(str, parts)), "registration")
+
+
+_LOOKED_UP: Final = [name for name in Target.__struct_fields__ if name != "life"]
 
 
 def target_of(registered: FilmRegistered | CelebrityRegistered) -> Target:
     """What sources may be asked about a film or person."""
     if isinstance(registered, CelebrityRegistered):
         kind: Literal["movie", "tv", "person"] = "person"
-        ids = {"id": registered.celebrity_id, "name": registered.name}
+        ids = {"id": registered.celebrity_id, "name": registered.name, "life": registered.life}
     else:
         kind = registered.kind
         ids = {"id": registered.film_id, "name": registered.title}
@@ -134,6 +138,9 @@ def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
             return _changed(state, cursor=event.cursor, state=event.state)
         case SlaMissed():
             return _with_run(state, event, sla_missed=True)
+        case TargetsDropped():
+            rest = [_without(run, event) for run in state.queue]
+            return _changed(state, queue=[run for run in rest if run is not None])
         case ScrapeFinished():
             over = {(event.run_id, event.attempt), *((run_id, 1) for run_id in event.also)}
             left = [run for run in state.queue if (run.run_id, run.attempt) not in over]
@@ -142,6 +149,16 @@ def _after(state: ScrapeState, event: RunEvent) -> ScrapeState:
 
 
 _OF_REQUEST = [name for name in WaitingRun.__struct_fields__ if name in ScrapeAdmitted.__struct_fields__]
+
+
+def _without(run: WaitingRun, dropped: TargetsDropped) -> WaitingRun | None:
+    """The run as it is about whoever is left; None where it was about nobody else."""
+    if (run.run_id, run.attempt) != (dropped.run_id, dropped.attempt):
+        return run
+    left = tuple(target for target in run.targets if target.id not in dropped.people)
+    if left == run.targets:
+        return run
+    return _changed(run, targets=left) if left else None
 
 
 def _with_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from app.delivery.guard import Reader
 from app.delivery.producer import Outgoing, partition_of
@@ -108,14 +108,15 @@ class MemoryRunner:
             if stage.kind is not Kind.LEARN and stage.table is not None
         ]
 
-    async def settle(self) -> None:
-        """Run until every record has been through every stage that reads it."""
-        while await self._round():
+    async def settle(self, *stages: str) -> None:
+        """Run until every record has been through every stage that reads it, or through those of these names alone."""
+        workers = [worker for worker in self._workers if not stages or worker.stage.name in stages]
+        while await self._round(workers, {} if stages else self.models):
             pass
 
-    async def _round(self) -> bool:
+    async def _round(self, workers: Sequence[StageWorker], models: Mapping[str, Lessons]) -> bool:
         moved = False
-        for worker in self._workers:
+        for worker in workers:
             for partition, log in enumerate(self.log.topics[worker.stage.topic]):
                 place = (worker.stage.name, partition)
                 start = self.positions.get(place, 0)
@@ -124,7 +125,7 @@ class MemoryRunner:
                     await worker.process(batch)
                     self.positions[place] = start + len(batch)
                     moved = True
-        for lessons in self.models.values():
+        for lessons in models.values():
             waiting = self.log.topics[lessons.spec.reads.topic][0][lessons.applied + 1 :]
             if waiting:
                 await self.log.send(lessons.apply(waiting[: self._batch]))

@@ -47,6 +47,7 @@ from schemas.scrapes import (
     ScrapeStarted,
     SlaMissed,
     SteerConnector,
+    TargetsDropped,
 )
 from schemas.upcast import schema_version, upcast
 
@@ -94,6 +95,7 @@ RECORDS: Final[tuple[type[Record], ...]] = (
     ScrapeCheckpointed,
     ScrapeFinished,
     SlaMissed,
+    TargetsDropped,
     ControlModel,
     DeadLettered,
 )

@@ -28,6 +28,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     imdb: str | None = None
     wikidata: str | None = None
     tmdb: Count | None = None
+    life: Count | None = None
+    """The decision by which a person had been forgotten last, 0 where never; None: not told."""
 
 
 class ScrapeRequested(Record, frozen=True, kw_only=True, tag_field="type", tag="run"):
@@ -181,5 +183,21 @@ class SlaMissed(Record, frozen=True, kw_only=True, tag_field="type", tag="sla-mi
     attempt: Count = 1
 
 
-RunEvent = ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed
+class TargetsDropped(Record, frozen=True, kw_only=True, tag_field="type", tag="targets-dropped"):
+    """People were forgotten before a run was over, which goes on without them; with nobody `left` it is over."""
+
+    topic: ClassVar[str] = "scrape-runs"
+    key_field: ClassVar[str] = "connector"
+
+    run_id: str
+    connector: str
+    attempt: Count
+    people: tuple[str, ...]
+    left: Count
+    dropped_at: str
+
+
+RunEvent = (
+    ScrapeAdmitted | ConnectorSteered | ScrapeStarted | ScrapeCheckpointed | ScrapeFinished | SlaMissed | TargetsDropped
+)
 """Whatever stands on `scrape-runs`."""

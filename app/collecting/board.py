@@ -19,6 +19,9 @@ class Board(Protocol):
     def state(self, connector: str) -> ScrapeState:
         """How far the connector is, by the events that this worker has folded. Only for what it owns."""
 
+    def states(self) -> dict[str, ScrapeState]:
+        """Every connector that this worker owns and of which anything was told, configured or not."""
+
 
 class TableBoard:
     """`Board` over the table of the stage that follows runs: who owns its partition owns the connector."""
@@ -38,3 +41,8 @@ class TableBoard:
         section: Section[ScrapeState] = Section(rows, "", ScrapeState)
         state: ScrapeState | None = section.get(connector)
         return state if state is not None else ScrapeState()
+
+    def states(self) -> dict[str, ScrapeState]:
+        """The rows of the partitions that are assigned here."""
+        sections = (Section(self._rows(partition), "", ScrapeState) for partition in sorted(self._owned()))
+        return {name: state for section in sections for name, state in section.under("")}

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
 
 from agents.due import due_dates, moment, run_id, stamp, stamp_of
+from agents.errors import Unavailable
 from app.collecting.board import Board
+from app.collecting.forgotten import identity_of, people_in, told, without
 from app.collecting.runs import Carried, Carrier, command_of
 from app.connectors.config import ConnectorConfig
 from app.delivery.producer import Sender
 from schemas.entities import ScrapeState, WaitingRun
-from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector
+from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector, Target
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,12 @@ class Active(NamedTuple):
 
     task: asyncio.Task[None]
     also: tuple[str, ...]
+    targets: tuple[Target, ...] = ()
+
+
+async def nobody(targets: Collection[Target]) -> frozenset[Target]:
+    """Nobody was forgotten."""
+    return frozenset()
 
 
 class Collector:
@@ -46,6 +54,7 @@ class Collector:
         carrier: Carrier,
         now: Callable[[], float] = time.time,
         notify: Callable[[Carried | SlaMissed], Awaitable[None]] | None = None,
+        forgotten: Callable[[Collection[Target]], Awaitable[frozenset[Target]]] = nobody,
     ) -> None:
         self._connectors = dict(connectors)
         self._board = board
@@ -53,6 +62,9 @@ class Collector:
         self._carrier = carrier
         self._now = now
         self._notify = notify
+        self._forgotten = forgotten
+        self._gone: frozenset[Target] | None = frozenset()
+        """Whom nobody may be asked about any more, of all whom runs name; None where that cannot be told."""
         self._active: dict[str, dict[tuple[str, int], Active]] = {}
         self._told: dict[str, None] = {}
 
@@ -86,17 +98,19 @@ class Collector:
         self._active.clear()
 
     async def tick(self) -> None:
-        """Ask for what is due, start what waits, and let go of what is no longer owned."""
+        """Ask for what is due, start what waits, and let go of what is no longer owned, and of who was forgotten."""
         for name, runs in list(self._active.items()):
             if not self._board.owns(name):
                 for run in runs.values():
                     run.task.cancel()
+        states = self._board.states()
+        await self._let_go(states)
         commands: list[ScrapeRequested | SteerConnector] = []
         missed: list[SlaMissed] = []
         for name, config in self._connectors.items():
             if not self._board.owns(name):
                 continue
-            state = self._board.state(name)
+            state = states.get(name) or ScrapeState()
             commands += self._due(name, config, state)
             missed += self._late(name, config, state)
             self._start(name, config, state)
@@ -105,6 +119,35 @@ class Collector:
         for record in missed:
             if self._notify is not None:
                 await self._notify(record)
+
+    async def _let_go(self, states: Mapping[str, ScrapeState]) -> None:
+        """Take who was forgotten out of every run, also of connectors that are paused or no longer configured."""
+        try:
+            self._gone = gone = await self._forgotten(people_in(states))
+        except Unavailable as error:
+            if self._gone is not None:
+                log.warning("runs about people wait until the store can say who was forgotten: %s", error)
+            self._gone = None
+            return
+        # What was cut off may have told its end: the next tick sees whether it did.
+        if not gone or await self._cut_off(gone):
+            return
+        runs = [(name, run) for name, state in states.items() for run in state.queue if not self._is_over(run)]
+        found = [dropped for name, run in runs if (dropped := without(name, run, gone, self._now())) is not None]
+        fresh = {identity_of(dropped): dropped for dropped in found if identity_of(dropped) not in self._told}
+        if fresh:
+            await self._sink.send([told(dropped, self._now()) for dropped in fresh.values()])
+        for identity in fresh:
+            self._tell(identity)
+
+    async def _cut_off(self, gone: frozenset[Target]) -> bool:
+        """End what is on its way here about these people; it goes on from its cursor, about the others."""
+        places = [(active, key) for active in self._active.values() for key in active]
+        cut = [active.pop(key).task for active, key in places if not gone.isdisjoint(active[key].targets)]
+        for task in cut:
+            task.cancel()
+        await asyncio.gather(*cut, return_exceptions=True)
+        return bool(cut)
 
     def _due(
         self, name: str, config: ConnectorConfig, state: ScrapeState
@@ -166,11 +209,20 @@ class Collector:
             free = [one for one in ready if (one.run_id, one.attempt) not in active and one.run_id not in taken]
             whole = _together(run, free)
             taken |= set(whole.also)
-            active[key] = Active(asyncio.create_task(self._carry_out(name, config, whole, state)), whole.also)
+            task = asyncio.create_task(self._carry_out(name, config, whole, state))
+            active[key] = Active(task, whole.also, whole.targets)
 
     def _is_ready(self, run: WaitingRun) -> bool:
         waits = run.not_before is not None and moment(run.not_before).timestamp() > self._now()
-        return not waits and f"over|{run.run_id}|{run.attempt}" not in self._told
+        if waits or self._is_over(run):
+            return False
+        if self._gone is None:
+            return all(target.kind != "person" for target in run.targets)
+        # The event that takes them out may not be folded yet.
+        return self._gone.isdisjoint(run.targets)
+
+    def _is_over(self, run: WaitingRun) -> bool:
+        return f"over|{run.run_id}|{run.attempt}" in self._told
 
     async def _carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> None:
         try:

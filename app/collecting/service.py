@@ -16,6 +16,7 @@ from agents.scrapes import Askable
 from app.background import begin
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
+from app.collecting.forgotten import Forgotten
 from app.collecting.notify import Notice, Notifier, Webhook
 from app.collecting.outbox import Outbox
 from app.collecting.rejects import MOST_BYTES, Rejects
@@ -31,6 +32,7 @@ from app.delivery.table import PartitionRows
 from app.settings import ConfigError, Settings
 from app.storage.followed import followed
 from app.storage.store import Store
+from schemas.scrapes import Target
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,9 @@ class CollectorService(Service):  # type: ignore[misc]
         self._tracking = RunTracking(settings.mlflow, Outbox(notices / "mlflow", Carried), rejects, self._kinds)
         hook = told.webhook, told.webhook_timeout, self._fetcher, Outbox(notices / "webhook", Notice)
         self._webhook = Webhook(*hook) if told.webhook else None
-        self.collector = Collector(usable, board, sink, carrier, notify=Notifier(self._webhook, self._tracking))
+        notifier = Notifier(self._webhook, self._tracking)
+        self._forgotten = Forgotten(store.people)
+        self.collector = Collector(usable, board, sink, carrier, notify=notifier, forgotten=self._forgotten.among)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def on_start(self) -> None:
@@ -100,14 +104,25 @@ class CollectorService(Service):  # type: ignore[misc]
     async def _everyone(self) -> tuple[tuple[FilmTarget, ...], tuple[PersonTarget, ...]]:
         """All that is followed: what the configuration names, and what was pushed besides."""
         films = {film.film_id: film for film in configured_films(self.settings)}
-        people = {person.celebrity_id: person for person in configured_people(self.settings)}
+        people: dict[str, PersonTarget] = {}
         try:
+            people |= await self._configured_people()
             named_films, named_people = await followed(self._store.documents, KNOWN_AT_MOST)
             films |= {target.id: film_target(target) for target in named_films}
             people |= {target.id: person_target(target) for target in named_people}
         except Unavailable as error:
-            log.warning("only what the configuration names is collected, since the store cannot say more: %s", error)
+            log.warning(
+                "only the films that the configuration names are collected, since the store can say neither what else "
+                "is followed nor who was forgotten: %s",
+                error,
+            )
         return tuple(films.values()), tuple(people.values())
+
+    async def _configured_people(self) -> dict[str, PersonTarget]:
+        """People of the configuration but for those who were forgotten, whom a line there does not bring back."""
+        found = {person.celebrity_id: person for person in configured_people(self.settings)}
+        gone = await self._forgotten.among([Target(id=name, kind="person") for name in found])
+        return {name: person for name, person in found.items() if Target(id=name, kind="person") not in gone}
 
 
 def usable_connectors(settings: Settings) -> dict[str, ConnectorConfig]:

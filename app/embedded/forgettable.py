@@ -147,9 +147,11 @@ def _nameless(record: ArchivedRecord, people: Mapping[str, Gone]) -> ArchivedRec
 
 
 def _is_gone(record: ArchivedRecord, target: dict[str, Any], people: Mapping[str, Gone]) -> bool:
-    gone = people.get(str(target.get("id")))
-    return gone is not None and record.timestamp <= gone.at
+    gone, life = people.get(str(target.get("id"))), target.get("life")
+    if gone is None:
+        return False
+    return life < gone.order if isinstance(life, int) else record.timestamp <= gone.at
 
 
 def _bare(target: dict[str, Any]) -> dict[str, Any]:
-    return {name: target[name] for name in ("id", "kind") if name in target}
+    return {name: target[name] for name in ("id", "kind", "life") if name in target}

@@ -21,11 +21,16 @@ from schemas.scrapes import (
     ScrapeFinished,
     ScrapeStarted,
     SlaMissed,
+    TargetsDropped,
 )
 
 WAITING: Final = "waiting"
 MERGED: Final = "merged"
 """Carried out by another run of the same connector, which has the history of both."""
+
+
+FORGOTTEN: Final = "whom it was about was forgotten before it was over"
+"""Why a run came to nothing that nobody cut off and no source refused."""
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +120,7 @@ class DocumentCollecting:
             if isinstance(event, ScrapeStarted):
                 for run_id in event.also:
                     name = joined(event.connector, run_id, "1")
-                    runs[name] = ({"status": MERGED, "place": message.offset}, {})
+                    runs.setdefault(name, ({}, {}))[0].update({"status": MERGED, "place": message.offset})
         changes = [Change(name, fields, initial, "place") for name, (fields, initial) in runs.items()]
         if changes:
             await self._runs.merge(changes)
@@ -226,6 +231,9 @@ def _of_run(message: Message[RunEvent]) -> tuple[Document, Document]:
         return {**identity, **told, "status": "running"}, initial
     if isinstance(event, SlaMissed):
         return {**identity, "sla_missed": True}, {**initial, "status": WAITING}
+    if isinstance(event, TargetsDropped):
+        over = {"status": "skipped", "finished_at": event.dropped_at, "error": FORGOTTEN, "retry_at": None}
+        return {**identity, "targets": event.left, **(over if not event.left else {})}, {**initial, "status": WAITING}
     ended = {name: msgspec.to_builtins(getattr(event, name)) for name in _OF_END}
     # Where no life of the run came to a checkpoint, and of runs of older versions, it is as far as was told before.
     reached = {} if event.done is None else {"done": event.done, "total": event.total}

@@ -169,6 +169,11 @@ class PictureQueries:
             return None
         return Forgotten(order=found[0]["order"], event_id=found[0]["cause_id"], at=rfc3339(found[0]["at"]))
 
+    async def graves(self) -> dict[str, int]:
+        """Everybody who was ever forgotten, with the decision by which that was the last time."""
+        found = await self._forgotten.find({}, fields=["order"])
+        return {document["_id"]: document["order"] for document in found if document["order"]}
+
     async def last_forgotten(self) -> tuple[str, int] | None:
         """Who was forgotten last, and by which decision; None where nobody was."""
         found = await self._forgotten.find({}, [("order", -1)], 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -17,8 +17,7 @@ from schemas.events import FilmRegistered
 from schemas.ids import derived_id
 from schemas.pictures import CelebrityRegistered
 from schemas.scrapes import (
-    ConnectorSteered,
-    ScrapeAdmitted,
+    RunEvent,
     ScrapeCheckpointed,
     ScrapeCounts,
     ScrapeFinished,
@@ -27,9 +26,10 @@ from schemas.scrapes import (
     SlaMissed,
     SteerConnector,
     Target,
+    TargetsDropped,
 )
 
-RUN_EVENTS = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
+RUN_EVENTS = get_args(RunEvent)
 ROWS = (
     Stage("admit", (ScrapeRequested, SteerConnector), Kind.DECIDE, admit_scrape, (), TableSpec("a", {"": AdmittedRun})),
     Stage("follow", RUN_EVENTS, Kind.DECIDE, follow_scrapes, (), TableSpec("f", {"": ScrapeState})),
@@ -128,6 +128,36 @@ async def test_requests_that_were_carried_out_together_leave_the_queue_together(
     assert [run.run_id for run in desk.state().queue] == ["r1"]
 
 
+def people(*names: str) -> tuple[Target, ...]:
+    return tuple(Target(id=name, kind="person", name=name, life=0) for name in names)
+
+
+def dropped(run: str, *names: str, left: int, attempt: int = 1) -> TargetsDropped:
+    return TargetsDropped(
+        run_id=run, connector="guardian", attempt=attempt, people=names, left=left, dropped_at="2026-05-01T00:00:00Z"
+    )
+
+
+async def test_a_run_about_nobody_but_who_was_forgotten_is_over_and_another_goes_on_without_them():
+    desk = Desk()
+    await desk.say(request("one", targets=people("Q1")), request("one", targets=people("Q1"), attempt=2))
+    await desk.say(request("both", targets=people("Q1", "Q2")), request("all"), request("new", targets=people("Q1")))
+    await desk.say(dropped("one", "Q1", left=0), dropped("both", "Q1", left=1), dropped("all", "Q1", left=0))
+    queue = [(run.run_id, run.attempt, [target.id for target in run.targets]) for run in desk.state().queue]
+    assert queue == [("one", 2, ["Q1"]), ("both", 1, ["Q2"]), ("all", 1, []), ("new", 1, ["Q1"])]
+
+
+async def test_whoever_is_taken_out_of_a_run_twice_leaves_cursor_and_queue_as_they_are():
+    desk = Desk()
+    await desk.say(request("first"), request("both", targets=people("Q1", "Q2")))
+    await desk.say(finished("first", cursor_after={"after": "Q0"}, state={"spent": {"key": 3}}))
+    await desk.say(dropped("both", "Q1", left=1))
+    before = desk.state()
+    await desk.say(dropped("both", "Q1", left=1), dropped("gone", "Q1", left=0))
+    assert desk.state() == before
+    assert (before.cursor, before.state) == ({"after": "Q0"}, {"spent": {"key": 3}})
+
+
 BY_NAME = Askable("google", ("name",))
 
 
@@ -155,6 +185,12 @@ async def test_runs_of_who_was_never_forgotten_keep_the_ids_under_which_they_wer
     assert person.run_id == derived_id(known, "registration")
     known = "commons|tt1375666|Inception|2010|movie|tt1375666|None|None"
     assert film.run_id == derived_id(known, "registration")
+
+
+async def test_a_run_tells_of_which_life_of_a_person_it_is():
+    lives = [(await requests(tilda(life=life)))[0].targets[0].life for life in (0, 7)]
+    [film] = await requests(FilmRegistered(film_id="tt1375666", title="Inception", imdb="tt1375666"))
+    assert (lives, film.targets[0].life) == ([0, 7], None)
 
 
 async def test_a_connector_is_asked_again_only_when_it_can_look_up_by_more():

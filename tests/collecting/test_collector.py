@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from agents.errors import Unavailable
 from agents.scrapes import admit_scrape, follow_scrapes
 from app.collecting.board import TableBoard
 from app.collecting.collector import Collector
@@ -19,22 +20,20 @@ from app.connectors.store import Report
 from app.delivery.outset import first_event
 from app.memory import MemoryLog, MemoryRunner
 from app.topology import Kind, Stage, TableSpec, Topology
+from schemas.catalogue import decode
 from schemas.entities import AdmittedRun, ScrapeState, WaitingRun
 from schemas.ids import derived_id
 from schemas.scrapes import (
-    ConnectorSteered,
-    ScrapeAdmitted,
-    ScrapeCheckpointed,
+    RunEvent,
     ScrapeCounts,
     ScrapeFinished,
     ScrapeRequested,
-    ScrapeStarted,
-    SlaMissed,
     SteerConnector,
     Target,
+    TargetsDropped,
 )
 
-RUN_EVENTS = (ScrapeAdmitted, ConnectorSteered, ScrapeStarted, ScrapeCheckpointed, ScrapeFinished, SlaMissed)
+RUN_EVENTS = get_args(RunEvent)
 PARTITIONS = 4
 
 
@@ -43,25 +42,10 @@ class World:
 
     def __init__(self, **connectors: dict[str, Any]) -> None:
         self.now = datetime(2026, 5, 1, tzinfo=UTC).timestamp()
+        self.gone: set[tuple[str, int | None]] = set()
+        self.store_is_away = False
         self.log = MemoryLog(PARTITIONS, clock=lambda: int(self.now * 1000))
-        followed = TableSpec("scrapes", {"": ScrapeState})
-        self.runner = MemoryRunner(
-            Topology(
-                (
-                    Stage(
-                        "admit",
-                        (ScrapeRequested, SteerConnector),
-                        Kind.DECIDE,
-                        admit_scrape,
-                        (),
-                        TableSpec("admitted", {"": AdmittedRun}),
-                    ),
-                    Stage("follow", RUN_EVENTS, Kind.DECIDE, follow_scrapes, (), followed),
-                )
-            ),
-            (),
-            self.log,
-        )
+        self.runner = self.fresh_runner()
         self.configs = {
             name: msgspec.convert({"kind": "csv"} | keys, ConnectorConfig) for name, keys in connectors.items()
         }
@@ -70,9 +54,32 @@ class World:
         self.hold.set()
         self.reports: dict[str, Callable[[WaitingRun], Report]] = {}
 
+    def fresh_runner(self) -> MemoryRunner:
+        asked, admitted = (ScrapeRequested, SteerConnector), TableSpec("admitted", {"": AdmittedRun})
+        followed = TableSpec("scrapes", {"": ScrapeState})
+        rows = (
+            Stage("admit", asked, Kind.DECIDE, admit_scrape, (), admitted),
+            Stage("follow", RUN_EVENTS, Kind.DECIDE, follow_scrapes, (), followed),
+        )
+        return MemoryRunner(Topology(rows), (), self.log)
+
     def worker(self, name: str, *partitions: int) -> Collector:
         board = TableBoard(PARTITIONS, lambda: set(partitions), self.runner.tables["scrapes"].rows)
-        return Collector(self.configs, board, self.log, _Carrier(self, name), now=lambda: self.now)
+        carrier = _Carrier(self, name)
+        return Collector(self.configs, board, self.log, carrier, now=lambda: self.now, forgotten=self.forgotten)
+
+    async def forgotten(self, targets: Collection[Target]) -> frozenset[Target]:
+        if self.store_is_away:
+            raise Unavailable("the store is away")
+        return frozenset(target for target in targets if (target.id, target.life) in self.gone)
+
+    async def ask(self, *records: ScrapeRequested | SteerConnector) -> None:
+        await self.log.send([command_of(record, self.now) for record in records])
+        await self.runner.settle()
+
+    def dropped(self) -> list[TargetsDropped]:
+        told = [decode(raw.value or b"", RUN_EVENTS, None) for raw in self.log.records("scrape-runs")]
+        return [each for each in told if isinstance(each, TargetsDropped)]
 
     def state(self, connector: str) -> ScrapeState:
         return TableBoard(PARTITIONS, set, self.runner.tables["scrapes"].rows).state(connector)
@@ -279,3 +286,131 @@ async def test_only_the_owner_of_a_connector_runs_it(owned):
     await world.pass_time(60, worker)
     await world.pass_time(HOUR, worker)
     assert len(world.carried) == (1 if owned else 0)
+
+
+def about(run: str, *people: str, connector: str = "faces", life: int | None = 0, **fields: Any) -> ScrapeRequested:
+    targets = tuple(Target(id=name, kind="person", name=name, life=life) for name in people)
+    return ScrapeRequested(run_id=run, connector=connector, targets=targets, **({"trigger": "registration"} | fields))
+
+
+def queue(world: World, connector: str = "faces") -> list[tuple[str, list[str]]]:
+    return [(run.run_id, [target.id for target in run.targets]) for run in world.state(connector).queue]
+
+
+PAUSE, RESUME = (SteerConnector(connector="faces", action=action) for action in ("pause", "resume"))
+ALL = (0, 1, 2, 3)
+
+
+async def test_who_is_forgotten_leaves_the_runs_of_a_paused_connector_and_is_not_asked_about_when_it_goes_on():
+    world = World(faces={})
+    worker = world.worker("a", *ALL)
+    await world.ask(PAUSE, about("alone", "Q1"), about("both", "Q1", "Q2"), about("other", "Q3"))
+    world.gone = {("Q1", 0)}
+    await world.pass_time(1, worker)
+    assert queue(world) == [("both", ["Q2"]), ("other", ["Q3"])]
+    await world.ask(RESUME)
+    await world.pass_time(1, worker)
+    [(_, _, run)] = world.carried
+    assert [target.id for target in run.targets] == ["Q2", "Q3"]
+    assert queue(world) == []
+    assert [(each.run_id, each.people, each.left) for each in world.dropped()] == [
+        ("alone", ("Q1",), 0),
+        ("both", ("Q1",), 1),
+    ]
+
+
+async def test_who_is_forgotten_leaves_runs_that_wait_for_their_time_and_those_of_connectors_that_are_gone():
+    world = World()
+    await world.ask(
+        about("retry", "Q1", trigger="retry", attempt=2, not_before="2026-06-01T00:00:00Z"),
+        about("old", "Q1", connector="removed"),
+    )
+    world.gone = {("Q1", 0)}
+    await world.pass_time(1, world.worker("a", *ALL))
+    assert (queue(world), queue(world, "removed")) == ([], [])
+
+
+async def test_only_the_owner_of_a_connector_takes_somebody_out_of_its_runs_and_says_so_once():
+    world = World(faces={}, other={})
+    one, two = world.worker("one", 0, 1), world.worker("two", 2, 3)
+    names = [f"c{n}" for n in range(20)]
+    await world.ask(*(about("r", "Q1", connector=name) for name in names))
+    world.gone = {("Q1", 0)}
+    await one.tick()
+    first = {each.connector for each in world.dropped()}
+    await one.tick()
+    await two.tick()
+    assert sorted(each.connector for each in world.dropped()) == sorted(names)
+    assert 0 < len(first) < len(names)
+
+
+async def test_a_run_of_a_later_life_stays():
+    world = World(faces={})
+    await world.ask(PAUSE, about("old", "Q1", life=0), about("new", "Q1", life=7))
+    world.gone = {("Q1", 0)}
+    worker = world.worker("a", *ALL)
+    await world.pass_time(1, worker)
+    await world.ask(RESUME)
+    await world.pass_time(1, worker)
+    assert [run.run_id for _, _, run in world.carried] == ["new"]
+
+
+async def test_a_run_that_is_on_its_way_is_cut_off_and_goes_on_without_who_was_forgotten():
+    world = World(faces={})
+    worker = world.worker("a", *ALL)
+    await world.ask(about("first", "Q1"), about("second", "Q2"))
+    world.hold.clear()
+    await world.pass_time(1, worker)
+    world.gone = {("Q1", 0)}
+    await world.pass_time(1, worker)
+    assert queue(world) == [("second", ["Q2"])]
+    world.hold.set()
+    await world.pass_time(1, worker)
+    carried = [(run.run_id, [target.id for target in run.targets]) for _, _, run in world.carried]
+    assert carried == [("first", ["Q1", "Q2"]), ("second", ["Q2"])]
+    assert (queue(world), worker.active) == ([], 0)
+
+
+async def test_a_run_is_not_started_between_the_forgetting_and_the_event_that_tells_it():
+    world = World(faces={})
+    await world.ask(about("alone", "Q1"), about("both", "Q1", "Q2"))
+    world.gone = {("Q1", 0)}
+    worker = world.worker("a", *ALL)
+    await worker.tick()
+    await worker.tick()
+    assert (world.carried, worker.active) == ([], 0)
+
+
+async def test_runs_about_people_wait_while_nobody_can_say_who_was_forgotten_and_those_about_films_do_not():
+    world = World(faces={}, films={})
+    film = ScrapeRequested(run_id="f", connector="films", trigger="manual", targets=(Target(id="tt0000001"),))
+    await world.ask(about("alone", "Q1"), film)
+    world.store_is_away = True
+    worker = world.worker("a", *ALL)
+    await world.pass_time(1, worker)
+    assert [run.run_id for _, _, run in world.carried] == ["f"]
+    world.store_is_away = False
+    await world.pass_time(1, worker)
+    assert [run.run_id for _, _, run in world.carried] == ["f", "alone"]
+
+
+async def test_rows_that_are_made_again_from_the_log_are_those_that_were():
+    world = World(faces={})
+    await world.ask(PAUSE, about("alone", "Q1"), about("both", "Q1", "Q2"), about("new", "Q1", life=7))
+    world.gone = {("Q1", 0)}
+    for name in ("a", "b"):
+        # The second begins anew, as after a kill before its first word was folded.
+        await world.worker(name, *ALL).tick()
+    await world.runner.settle()
+    ids = [
+        dict(raw.headers)["ce_id"] for raw in world.log.records("scrape-runs") if b"dropped_at" in (raw.value or b"")
+    ]
+    again = world.fresh_runner()
+    await again.settle("follow")
+    before, after = (
+        {name: rows for name, rows in runner.tables["scrapes"].stored.items() if rows}
+        for runner in (world.runner, again)
+    )
+    assert before == after
+    assert queue(world) == [("both", ["Q2"]), ("new", ["Q1"])]
+    assert (len(ids), len(set(ids))) == (4, 2)

@@ -21,6 +21,8 @@ from schemas.scrapes import (
     ScrapeFinished,
     ScrapeRequested,
     ScrapeStarted,
+    Target,
+    TargetsDropped,
 )
 from tests.stories.conftest import Story
 
@@ -89,8 +91,12 @@ def _run(story: Story, chance: random.Random, n: int) -> None:
     run = {"run_id": f"run-{n}", "connector": f"feed-{n % 3}", "attempt": 1}
     moment = f"2026-01-01T00:{n // 60 % 60:02}:{n % 60:02}.000Z"
     counts = ScrapeCounts(records=n)
+    people = tuple(Target(id=f"Q{each}", kind="person", life=0) for each in range(n % 3))
     story.runner.push(ScrapeRequested(**run, trigger="manual", logical_date=moment))  # type: ignore[arg-type]
-    story.runner.push(ScrapeAdmitted(**run, trigger="manual", logical_date=moment))  # type: ignore[arg-type]
+    story.runner.push(ScrapeAdmitted(**run, trigger="manual", logical_date=moment, targets=people))  # type: ignore[arg-type]
+    if n % 2:
+        left = {"people": ("Q0",), "left": max(0, len(people) - 1), "dropped_at": moment}
+        story.runner.push(TargetsDropped(**run, **left))  # type: ignore[arg-type]
     story.runner.push(ScrapeStarted(**run, trigger="manual", started_at=moment))  # type: ignore[arg-type]
     story.runner.push(ScrapeCheckpointed(**run, cursor={"at": n}, counts=counts))  # type: ignore[arg-type]
     if chance.random() < 0.8:

@@ -128,6 +128,16 @@ def test_a_connectors_run_knows_the_person_by_the_id_alone() -> None:
     assert forgettable.erased("scrape-runs", after, {PERSON: GONE}) is after
 
 
+@pytest.mark.parametrize(("life", "known"), [(0, {"id": PERSON, "kind": "person", "life": 0}), (GONE.order, None)])
+def test_a_run_that_says_of_which_life_it_is_goes_by_that_and_not_by_its_time(life: int, known: Any) -> None:
+    target = {"id": PERSON, "kind": "person", "name": "Tilda", "life": life}
+    one = record(1, key="tmdb", connector="tmdb", targets=[target])
+    for at in (AT - 1, AT + 90_000):
+        moved = ArchivedRecord(one.offset, at, one.key, one.value, one.headers)
+        after = forgettable.erased("scrape-runs", moved, {PERSON: GONE})
+        assert json.loads(after.value or b"")["targets"] == [known or target]
+
+
 def archive(directory: Path) -> None:
     """Finds and fetches of two people, and the command to forget one of them."""
     found = [record(n, celebrity_id=(PERSON, OTHER)[n % 2], url=f"http://x/{n}" * 9) for n in range(12)]

@@ -22,6 +22,8 @@ from schemas.scrapes import (
     ScrapeFinished,
     ScrapeStarted,
     SlaMissed,
+    Target,
+    TargetsDropped,
 )
 
 
@@ -123,3 +125,26 @@ async def test_a_mention_is_open_until_its_film_is_known_and_not_again_after():
     assert await store.runs.open_matches(10) == []
     await store.collecting.put_unresolved([told(1, open_one)])
     assert await store.runs.open_matches(10) == []
+
+
+async def test_a_run_about_who_was_forgotten_is_skipped_in_words_and_another_is_about_fewer(store: Store) -> None:
+    people = tuple(Target(id=name, kind="person") for name in ("Q1", "Q2"))
+    base = {"connector": "guardian", "attempt": 1, "people": ("Q1",), "dropped_at": "2026-05-01T00:02:00Z"}
+    history = [
+        told(n, record)
+        for n, record in enumerate(
+            (
+                admitted("alone", targets=people[:1]),
+                admitted("both", targets=people),
+                started("both", also=("alone",)),
+                TargetsDropped(run_id="alone", left=0, **base),  # type: ignore[arg-type]
+                TargetsDropped(run_id="both", left=1, **base),  # type: ignore[arg-type]
+            )
+        )
+    ]
+    for part in (history, history[3:]):
+        await store.collecting.put_runs(part)
+    both, alone = (await store.runs.runs("guardian", 10)).items
+    assert (both.run_id, both.status, both.targets, both.error) == ("both", "running", 1, None)
+    assert (alone.run_id, alone.status, alone.finished_at) == ("alone", "skipped", "2026-05-01T00:02:00Z")
+    assert alone.error == "whom it was about was forgotten before it was over"

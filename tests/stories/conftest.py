@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from agents.scrapes import Askable
+from app.collecting.board import TableBoard
+from app.collecting.collector import Collector
+from app.collecting.forgotten import Forgotten
 from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
 from app.storage.memory import MemoryStore
@@ -23,6 +26,7 @@ class Story:
     """Push records, let everything settle, look at what came of it."""
 
     def __init__(self, partitions: int = 4) -> None:
+        self.partitions = partitions
         self.now = 1_700_000_000_000
         self.log = MemoryLog(partitions, clock=lambda: self.now)
         self.store = MemoryStore()
@@ -69,6 +73,19 @@ class Story:
         """The runs that were admitted of a connector."""
         told = [decode(raw.value or b"", get_args(RunEvent), None) for raw in self.log.records("scrape-runs")]
         return [each for each in told if isinstance(each, ScrapeAdmitted) and each.connector == connector]
+
+    def collector(self) -> Collector:
+        """A scheduler without connectors of its own, over the rows of this story."""
+        rows = self.runner.tables["scrapes"].rows
+        board = TableBoard(self.partitions, lambda: set(range(self.partitions)), rows)
+        carrier: Any = None
+        forgotten = Forgotten(self.store.people).among
+        return Collector({}, board, self.log, carrier, now=lambda: self.now / 1000, forgotten=forgotten)
+
+    def waiting(self, connector: str) -> list[tuple[str, int | None]]:
+        """Whom the runs in a connector's queue are about, each in which of their lives."""
+        board = TableBoard(self.partitions, set, self.runner.tables["scrapes"].rows)
+        return [(target.id, target.life) for run in board.state(connector).queue for target in run.targets]
 
     async def verdicts(self, person: str) -> dict[str, str]:
         """The verdict of each address of a person."""

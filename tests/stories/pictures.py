@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
@@ -29,10 +29,15 @@ class FakePictures:
         self.asked: list[str] = []
         self.away = 0
         self.erased: list[tuple[str, str]] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """Happens once, while the next picture is fetched."""
         self._bytes: dict[str, str] = {}
 
     async def fetch(self, url: str) -> Fetched | NotFetched:
         self.asked.append(url)
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
         if self.away:
             self.away -= 1
             raise Unavailable("the disk is full")

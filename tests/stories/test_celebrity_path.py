@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import msgspec
@@ -9,9 +10,11 @@ import pytest
 
 from agents.intake import configured_id
 from app.rulings import settlement, sides
+from app.storage.collecting import FORGOTTEN
 from schemas.commands import PushCelebrity, SubmitCelebrity
 from schemas.ids import item_id
 from schemas.pictures import ForgetCelebrity, ImageFound
+from schemas.scrapes import SteerConnector
 
 TILDA, KEANU = "Q200534", "Q43416"
 
@@ -138,6 +141,56 @@ async def test_what_was_under_way_when_a_person_was_forgotten_leaves_no_file(sto
     await story.runner.settle()
     assert await story.verdicts(TILDA) == {}
     assert [area for area, _ in story.pictures.erased] == ["original"]
+
+
+async def forget_meanwhile(story, person: str) -> None:
+    """Everybody hears of the forgetting but the stage that is fetching."""
+    story.runner.push(ForgetCelebrity(celebrity_id=person))
+    await story.runner.settle("claim", "register-celebrity", "project-forgotten")
+
+
+async def test_what_is_fetched_while_its_person_is_forgotten_leaves_no_file(story):
+    await story.celebrity("Tilda Swinton", TILDA)
+    story.pictures.meanwhile = lambda: forget_meanwhile(story, TILDA)
+    await story.find(TILDA, photo(1))
+    assert story.pictures.asked == [photo(1)]
+    assert story.pictures.erased == [("original", hashlib.sha256(photo(1).encode()).hexdigest())]
+    assert await story.verdicts(TILDA) == {}
+    assert not any((await story.store.people.left(TILDA))[0].values())
+
+
+async def test_a_file_that_somebody_else_has_too_stays_when_one_of_both_is_forgotten_while_it_is_fetched(story):
+    both = photo(7, of=KEANU)
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.find(KEANU, both)
+    story.pictures.meanwhile = lambda: forget_meanwhile(story, TILDA)
+    await story.find(TILDA, both)
+    assert story.pictures.asked == [both, both]
+    assert story.pictures.erased == []
+    assert await story.verdicts(KEANU) == {both: "kept"}
+
+
+async def test_runs_that_wait_let_go_of_who_is_forgotten_until_the_person_is_pushed_again(story):
+    collector = story.collector()
+    for connector in ("commons", "google"):
+        story.runner.push(SteerConnector(connector=connector, action="pause"))
+    await story.celebrity("Tilda Swinton", TILDA)
+    await story.celebrity("Keanu Reeves", KEANU)
+    await collector.tick()
+    assert story.waiting("google") == [(TILDA, 0), (KEANU, 0)]
+    await story.forget(TILDA)
+    await collector.tick()
+    await story.runner.settle()
+    assert story.waiting("commons") == story.waiting("google") == [(KEANU, 0)]
+    runs = (await story.store.runs.runs("commons", 10)).items
+    assert {(run.status, run.error) for run in runs} == {("waiting", None), ("skipped", FORGOTTEN)}
+    story.now += 60_000
+    await story.celebrity("Tilda Swinton", TILDA)
+    await collector.tick()
+    await story.runner.settle()
+    [(_, known), (person, life)] = story.waiting("commons")
+    assert (known, person) == (0, TILDA)
+    assert life > 0
 
 
 async def test_a_person_nobody_pushed_is_registered_by_the_id_and_named_later(story):

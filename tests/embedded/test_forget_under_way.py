@@ -1,0 +1,129 @@
+"""Forgetting a person on a whole embedded Marquee while runs about them wait and pictures of them are being fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embedded.test_forget import find
+from tests.embedded.test_up import Up
+from tests.pictures.hostile import encoded, photo
+
+pytestmark = [pytest.mark.embedded, pytest.mark.soak, pytest.mark.timeout(600)]
+
+GONE, STAYS = "Q777001", "Q777002"
+PICTURES = 16
+SLOW_SECONDS = 1.0
+
+
+class Site:
+    """A host of slow pictures, and of wikis that know nothing; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        pictures = {f"/slow-{n}.jpg": encoded(photo(n)) for n in range(PICTURES)}
+        asked = self.asked
+
+        class Host(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                data = pictures.get(self.path)
+                if data:
+                    time.sleep(SLOW_SECONDS)
+                self.send_response(200 if data else 404)
+                self.send_header("Content-Type", "image/jpeg")
+                self.send_header("Content-Length", str(len(data or b"")))
+                self.end_headers()
+                self.wfile.write(data or b"")
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host)
+        self.authority = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A host on loopback."""
+    found = Site()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def configure(up: Up, site: Site, *connectors: str) -> None:
+    """Write the configuration, with these connectors of the one site."""
+    wiki = f'kind = "commons"\nbase_url = "http://{site.authority}"\nwikidata_url = "http://{site.authority}"\n'
+    (up.directory / "marquee.toml").write_text(
+        f'[fetch]\nallow = ["{site.authority}"]\n[storage]\nimages = "{up.data / "images"}"\n'
+        '[pictures]\norphans_after = 0\n[mlflow]\ntracking_uri = ""\n'
+        + "".join(f"[connectors.{name}]\n{wiki}" for name in connectors)
+    )
+
+
+@pytest.fixture
+def up(tmp_path: Path, site: Site) -> Iterator[Up]:
+    """A Marquee with two connectors, and all its files in one directory."""
+    found = Up(tmp_path)
+    configure(found, site, "wiki", "removed")
+    yield found
+    found.kill_what_is_left()
+
+
+def statuses(up: Up, connector: str) -> list[str]:
+    """How the runs of a connector are, the newest first."""
+    return [run["status"] for run in up("connectors", "runs", connector)["items"]]
+
+
+def test_nobody_outside_is_asked_about_who_was_forgotten_while_runs_waited(up: Up, site: Site) -> None:
+    up.start()
+    for connector in ("wiki", "removed"):
+        up("connectors", "pause", connector)
+    for person, name in ((GONE, "Eleonora Vanishing"), (STAYS, "Someone Else")):
+        up("push", "celebrity", "--name", name, "--wikidata", person)
+    up.until(lambda: statuses(up, "wiki") == statuses(up, "removed") == ["waiting", "waiting"])
+    configure(up, site, "wiki")
+    up("config", "apply")
+
+    proof = up("celebrity", GONE, "--forget", "--yes")
+    assert proof["erased"], proof
+    up.until(lambda: sorted(statuses(up, "wiki")) == ["skipped", "waiting"])
+    [skipped] = [run for run in up("connectors", "runs", "wiki")["items"] if run["status"] == "skipped"]
+    assert skipped["error"] == "whom it was about was forgotten before it was over"
+    up("connectors", "resume", "wiki")
+    up.until(lambda: any(STAYS in path for path in site.asked))
+    up.until(lambda: "waiting" not in statuses(up, "wiki"))
+    assert not any(GONE in path for path in site.asked)
+    assert up.stop(signal.SIGTERM) == 0
+
+    up.start()
+    assert up("celebrity", GONE, "--forget", "--yes")["erased"]
+    assert not any(GONE in path for path in site.asked)
+    up("push", "celebrity", "--name", "Eleonora Vanishing", "--wikidata", GONE)
+    up.until(lambda: any(GONE in path for path in site.asked))
+    assert up.stop(signal.SIGTERM) == 0
+
+
+def test_what_was_being_fetched_of_who_is_forgotten_leaves_no_file(up: Up, site: Site) -> None:
+    configure(up, site)
+    up.start()
+    up("push", "celebrity", "--name", "Eleonora Vanishing", "--wikidata", GONE)
+    addresses = {f"http://{site.authority}/slow-{n}.jpg": GONE for n in range(PICTURES)}
+    asyncio.run(find(up, addresses))
+    up.until(lambda: any("slow" in path for path in site.asked))
+    proof = up("celebrity", GONE, "--forget", "--yes")
+    assert proof["erased"], proof
+    assert "pictures: under way" in {each["where"] for each in proof["left"]}
+    assert [path.name for path in (up.data / "images" / "original").rglob("*.*")] == []
+    assert len([path for path in site.asked if "slow" in path]) > 1
+    assert up.stop(signal.SIGTERM) == 0
