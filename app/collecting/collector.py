@@ -123,7 +123,7 @@ class Collector:
     async def _let_go(self, states: Mapping[str, ScrapeState]) -> None:
         """Take who was forgotten out of every run, also of connectors that are paused or no longer configured."""
         try:
-            self._gone = gone = await self._forgotten(people_in(states))
+            self._gone = gone = await self._forgotten(people_in(states).union(*self._carrier.followed.values()))
         except Unavailable as error:
             if self._gone is not None:
                 log.warning("runs about people wait until the store can say who was forgotten: %s", error)
@@ -142,8 +142,9 @@ class Collector:
 
     async def _cut_off(self, gone: frozenset[Target]) -> bool:
         """End what is on its way here about these people; it goes on from its cursor, about the others."""
-        places = [(active, key) for active in self._active.values() for key in active]
-        cut = [active.pop(key).task for active, key in places if not gone.isdisjoint(active[key].targets)]
+        followed, places = self._carrier.followed, [(name, key) for name, runs in self._active.items() for key in runs]
+        asked = {(name, key): followed.get((name, *key), self._active[name][key].targets) for name, key in places}
+        cut = [self._active[name].pop(key).task for name, key in places if not gone.isdisjoint(asked[name, key])]
         for task in cut:
             task.cancel()
         await asyncio.gather(*cut, return_exceptions=True)

@@ -16,6 +16,7 @@ import msgspec
 from agents.due import moment, stamp_of
 from app.collecting.ledger import EventStore
 from app.collecting.rejects import Rejects
+from app.collecting.targets import film_target, person_target
 from app.connectors.base import Connector, FilmTarget, PersonTarget, Request
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
@@ -107,6 +108,8 @@ class Carrier:
         self._everyone = everyone
         self._environ = environ
         self._now = now
+        self.followed: dict[tuple[str, str, int], frozenset[Target]] = {}
+        """The people whom runs ask about that name nobody, while they are on their way."""
 
     async def carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> Carried:
         """Run it to its end, told as events. Raises only what a restart of the run may mend."""
@@ -125,7 +128,10 @@ class Carrier:
         await self._tell(started, f"started|{began}")
         store = EventStore(self._data_dir, state)
         with closing(await self._rejects.open(name, run.run_id, run.attempt, started.started_at)) as spool:
-            report = await self._run(name, config, run, started.started_at, store, spool.add)
+            try:
+                report = await self._run(name, config, run, started.started_at, store, spool.add)
+            finally:
+                self.followed.pop((name, run.run_id, run.attempt), None)
         retry = self._retry(name, config, run, report)
         if retry is not None:
             # Before the end is told: nobody would ask for it after a crash between the two.
@@ -161,6 +167,7 @@ class Carrier:
             times = {"begin": run.interval_start, "end": run.interval_end, "begun": started_at}
             request = Request(name, films, people, run.run_id, run.logical_date, **times)
             connector = make(config, self._fetcher, self._environ)
+            self._follow(name, run, people if connector.targeted else ())
             hear: dict[str, Any] = {"advance": advance, "refuse": refuse, "now": self._now}
             return await run_connector(name, connector, sink, store, request=request, **hear)
         except Exception as error:
@@ -176,6 +183,12 @@ class Carrier:
             report.seconds = round(self._now() - begun, 3)
             report.cursor_before = report.cursor_after = dict(store.kept.cursor)
             return report
+
+    def _follow(self, name: str, run: WaitingRun, people: Iterable[PersonTarget]) -> None:
+        """Note whom a run asks about that names nobody."""
+        if not run.targets:
+            asked = frozenset(Target(id=person.id, kind="person") for person in people)
+            self.followed[name, run.run_id, run.attempt] = asked
 
     def _clean(self, config: ConnectorConfig, connector: Connector[Any] | None) -> Callable[[str], str]:
         """What takes credentials out of a text."""
@@ -214,21 +227,6 @@ class Carrier:
     async def _tell(self, record: ScrapeStarted | ScrapeFinished, what: str) -> None:
         envelope = derived_id(f"{record.run_id}|{record.attempt}|{what}", "scrape")
         await self._sink.send([first_event(record, envelope, self._now())])
-
-
-def film_target(target: Target) -> FilmTarget:
-    """A film as connectors are asked about it."""
-    kind = "tv" if target.kind == "tv" else "movie"
-    ids = {"imdb": target.imdb, "wikidata": target.wikidata, "tmdb": target.tmdb}
-    return msgspec.convert(
-        {"film_id": target.id, "title": target.name, "year": target.year, "kind": kind, **ids}, FilmTarget
-    )
-
-
-def person_target(target: Target) -> PersonTarget:
-    """A person as connectors are asked about them."""
-    ids = {"imdb": target.imdb, "wikidata": target.wikidata, "tmdb": target.tmdb}
-    return msgspec.convert({"celebrity_id": target.id, "name": target.name or "", **ids}, PersonTarget)
 
 
 def _known(counted: Mapping[str, int]) -> dict[str, int]:

@@ -20,7 +20,8 @@ from app.collecting.forgotten import Forgotten
 from app.collecting.notify import Notice, Notifier, Webhook
 from app.collecting.outbox import Outbox
 from app.collecting.rejects import MOST_BYTES, Rejects
-from app.collecting.runs import Carried, Carrier, film_target, person_target
+from app.collecting.runs import Carried, Carrier
+from app.collecting.targets import film_target, person_target
 from app.collecting.tracking import RunTracking
 from app.connectors.base import FilmTarget, PersonTarget
 from app.connectors.config import ConnectorConfig

@@ -44,6 +44,7 @@ class World:
         self.now = datetime(2026, 5, 1, tzinfo=UTC).timestamp()
         self.gone: set[tuple[str, int | None]] = set()
         self.store_is_away = False
+        self.followed: dict[tuple[str, str, int], frozenset[Target]] = {}
         self.log = MemoryLog(PARTITIONS, clock=lambda: int(self.now * 1000))
         self.runner = self.fresh_runner()
         self.configs = {
@@ -103,6 +104,7 @@ class _Carrier:
     def __init__(self, world: World, worker: str) -> None:
         self._world = world
         self._worker = worker
+        self.followed = world.followed
 
     async def carry_out(self, name: str, config: ConnectorConfig, run: WaitingRun, state: ScrapeState) -> Carried:
         world = self._world
@@ -369,6 +371,22 @@ async def test_a_run_that_is_on_its_way_is_cut_off_and_goes_on_without_who_was_f
     carried = [(run.run_id, [target.id for target in run.targets]) for _, _, run in world.carried]
     assert carried == [("first", ["Q1", "Q2"]), ("second", ["Q2"])]
     assert (queue(world), worker.active) == ([], 0)
+
+
+async def test_a_run_about_all_that_is_followed_begins_again_without_who_was_forgotten():
+    world = World(faces={}, films={})
+    worker = world.worker("a", *ALL)
+    await world.ask(*(ScrapeRequested(run_id="all", connector=name, trigger="manual") for name in ("faces", "films")))
+    world.hold.clear()
+    world.followed["faces", "all", 1] = frozenset({Target(id="Q1", kind="person")})
+    await world.pass_time(1, worker)
+    world.gone = {("Q1", None)}
+    await worker.tick()
+    del world.followed["faces", "all", 1]
+    world.hold.set()
+    await world.pass_time(1, worker)
+    assert sorted(name for _, name, _ in world.carried) == ["faces", "faces", "films"]
+    assert (queue(world), world.dropped()) == ([], [])
 
 
 async def test_a_run_is_not_started_between_the_forgetting_and_the_event_that_tells_it():

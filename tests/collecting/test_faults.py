@@ -11,7 +11,7 @@ import pytest
 
 from app.collecting import runs
 from app.collecting.runs import Carrier
-from app.connectors.base import Checkpoint, Connector, Cursor, Request, Said, observed
+from app.connectors.base import Checkpoint, Connector, Cursor, PersonTarget, Request, Said, observed
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
 from app.connectors.session import Session
@@ -19,7 +19,7 @@ from app.delivery.producer import Outgoing
 from schemas.catalogue import decode
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.events import FactsObserved
-from schemas.scrapes import ScrapeCheckpointed, ScrapeFinished, ScrapeStarted
+from schemas.scrapes import ScrapeCheckpointed, ScrapeFinished, ScrapeStarted, Target
 
 SECRET = "s3cr3t/va1ue"
 EVENTS = (ScrapeStarted, ScrapeCheckpointed, ScrapeFinished)
@@ -105,3 +105,30 @@ async def test_a_connector_that_cannot_be_made_shows_no_credential_either(
     finished = await _carried(tmp_path)
     assert finished.error == "ValueError: what is ***?"
     assert SECRET not in caplog.text
+
+
+async def test_a_run_that_names_nobody_says_whom_it_asks_about_while_it_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[tuple[str, str, int], frozenset[Target]]] = []
+
+    class Looking(Faulty):
+        targeted = True
+
+        async def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
+            """What the carrier says meanwhile."""
+            seen.append(dict(carrier.followed))
+            yield Checkpoint({"at": 1}, 1, 9)
+
+    async def everyone() -> tuple[tuple[()], tuple[PersonTarget, ...]]:
+        return (), (PersonTarget(celebrity_id="Q1", name="Tilda"),)
+
+    monkeypatch.setattr(runs, "make", lambda config, fetcher, environ: Looking(config, Session(config, fetcher, {})))
+    named = (Target(id="Q2", kind="person"),)
+    async with Fetcher((), 5.0) as fetcher:
+        carrier = Carrier(Log(), fetcher, tmp_path, everyone, {})
+        for number, targets in enumerate(((), named)):
+            run = WaitingRun(run_id=f"r{number}", trigger="manual", attempt=1, targets=targets)
+            await carrier.carry_out("odd", ConnectorConfig(kind="csv"), run, ScrapeState())
+    assert seen == [{("odd", "r0", 1): frozenset({Target(id="Q1", kind="person")})}, {}]
+    assert carrier.followed == {}

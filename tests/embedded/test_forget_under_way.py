@@ -114,6 +114,29 @@ def test_nobody_outside_is_asked_about_who_was_forgotten_while_runs_waited(up: U
     assert up.stop(signal.SIGTERM) == 0
 
 
+def test_a_run_that_is_under_way_goes_on_without_who_is_forgotten_and_a_line_of_the_configuration_asks_for_nobody(
+    up: Up, site: Site
+) -> None:
+    configure(up, site, "wiki")
+    with (up.directory / "marquee.toml").open("a") as file:
+        # People of the configuration are collected by their ids in order: the last one's turn never comes.
+        file.write('rate = "30/m"\n[[celebrities]]\nname = "Eleonora Vanishing"\nwikidata = "Q777099"\n')
+        file.writelines(f'[[celebrities]]\nname = "Someone {n}"\nwikidata = "Q7770{n}"\n' for n in range(10, 22))
+    up.start()
+    up.until(lambda: any("Q777012" in path for path in site.asked))
+    assert not any("Q777099" in path for path in site.asked)
+    proof = up("celebrity", "Q777099", "--forget", "--yes")
+    assert proof["erased"], proof
+    up.until(lambda: any("Q777021" in path for path in site.asked))
+    up.until(lambda: not {"waiting", "running"}.intersection(statuses(up, "wiki")))
+    before = len(site.asked)
+    # The site knows nobody, which a run takes for a wrong address.
+    up("connectors", "run", "wiki", "--from-start", code=1)
+    assert any("Q777021" in path for path in site.asked[before:])
+    assert not any("Q777099" in path for path in site.asked)
+    assert up.stop(signal.SIGTERM) == 0
+
+
 def test_what_was_being_fetched_of_who_is_forgotten_leaves_no_file(up: Up, site: Site) -> None:
     configure(up, site)
     up.start()

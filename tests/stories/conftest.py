@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -78,7 +79,7 @@ class Story:
         """A scheduler without connectors of its own, over the rows of this story."""
         rows = self.runner.tables["scrapes"].rows
         board = TableBoard(self.partitions, lambda: set(range(self.partitions)), rows)
-        carrier: Any = None
+        carrier: Any = SimpleNamespace(followed={})
         forgotten = Forgotten(self.store.people).among
         return Collector({}, board, self.log, carrier, now=lambda: self.now / 1000, forgotten=forgotten)
 
