@@ -69,6 +69,14 @@ class Batch(msgspec.Struct, frozen=True):
     people: tuple[PersonTarget, ...] = ()
     query: str = ""
 
+    @property
+    def called(self) -> str:
+        """Whom it is about, for people."""
+        some = self.films or self.people
+        if len(some) < 2:
+            return self.id
+        return f"{len(some)} {'films' if self.films else 'people'}, {some[0].id} to {some[-1].id}"
+
 
 class SparqlConnector(Connector[Config]):
     """Asks Wikidata who people are, with pictures, and about films' facts and scores; or DBpedia for texts."""
@@ -104,7 +112,7 @@ class SparqlConnector(Connector[Config]):
                 *(Batch(some[-1].id, films=some) for some in _cut(request.films, size)),
                 *(Batch(some[-1].id, people=some) for some in _cut(request.people, size)),
             ]
-        return each_target(batches, cursor, partial(self._batch, self.source(request)))
+        return each_target(batches, cursor, partial(self._batch, self.source(request)), lambda batch: batch.called)
 
     async def _batch(self, source: str, batch: Batch, place: Cursor, memory: Cursor) -> Out:
         if batch.query:

@@ -62,11 +62,14 @@ Read = Callable[[T, Cursor, Cursor], AsyncGenerator[Observed | Refused | Note | 
 """Reads one target from a place on, given what an earlier round kept of it."""
 
 
-async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> AsyncGenerator[Said]:
+async def each_target(
+    targets: Sequence[T], cursor: Cursor, read: Read[T], called: Callable[[T], str] = lambda target: target.id
+) -> AsyncGenerator[Said]:
     """What `read` says of each target, with a checkpoint after each and at each place in one. Raises SourceError.
 
     A target that is not there is noted and passed over, an unusable answer becomes a dead letter: neither ends the
     run, and neither moves what is kept of that target. Where no target got an answer with sense, the last says so.
+    `called`: what people read of a target, where that is more than one film or person.
     """
     walk = msgspec.convert(cursor, Walk) if cursor else Walk()
     ordered = sorted(targets, key=lambda target: target.id)
@@ -98,10 +101,10 @@ async def each_target(targets: Sequence[T], cursor: Cursor, read: Read[T]) -> As
             missing, good = missing + 1, good + 1
             if missing == len(todo) >= SUSPICIOUS:
                 raise
-            yield Note(f"{target.id}: {error}")
+            yield Note(f"{called(target)}: {error}")
         except MalformedError as error:
             memory, good = walk.memory.get(target.id, {}), good + answered
-            nonsense = MalformedError(f"{target.id}: {error}", error.raw, told=True)
+            nonsense = MalformedError(f"{called(target)}: {error}", error.raw, told=True)
             yield Refused(0, str(nonsense), error.raw)
         walk = walk.past(target.id, memory, last=target is todo[-1])
         yield _checkpoint(walk, done, len(ordered))

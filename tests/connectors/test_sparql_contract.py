@@ -162,6 +162,27 @@ async def test_films_and_people_are_asked_about_in_batches(tmp_path: Path) -> No
     assert len(broker.records("celebrity-submissions")) == 120
 
 
+@pytest.mark.parametrize(
+    ("request_", "called"),
+    [
+        (Request(NAME, people=PEOPLE), "3 people, Q200534 to tmdb:person/3896"),
+        (Request(NAME, films=FILMS), "3 films, Q171048 to tt1375666"),
+        (Request(NAME, people=PEOPLE[:1]), "Q38111"),
+    ],
+)
+async def test_an_answer_without_sense_is_told_of_all_that_it_was_about(
+    tmp_path: Path, request_: Request, called: str
+) -> None:
+    suite = TestWikidata()
+    suite.request = lambda: request_  # type: ignore[method-assign]
+    async with serving(suite.service()) as site:
+        site.faults.append(instead('{"boolean":true}', "application/sparql-results+json"))
+        report = await suite.run(site, tmp_path, FakeClock(), Broker())
+    (fault,) = report.faults
+    assert fault[1].startswith(f"{called}: ")
+    assert (report.error or "").startswith(f"{called}: ")
+
+
 async def test_questions_have_an_address_unless_they_are_long_or_name_people(tmp_path: Path) -> None:
     _, _, site = await _run(tmp_path / "a", Request(NAME, FILMS, PEOPLE), knowledge.FILMS, knowledge.PEOPLE)
     assert sorted(asked.method for asked in site.asked) == ["GET", "GET", "POST"]
