@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,9 @@ RunStatus = Literal["running", "success", "partial", "failed", "skipped"]
 Action = Literal["follow", "pause", "resume", "reset"]
 """Begin with its schedule, start no more runs, go on, or begin at the source's beginning next time."""
 Detail = Annotated[str, Meta(max_length=4000)]
+LONGEST_NOTE: Final = 500
+MOST_NOTES: Final = 20
+Notes = Annotated[tuple[Annotated[str, Meta(max_length=LONGEST_NOTE)], ...], Meta(max_length=MOST_NOTES)]
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -168,6 +171,8 @@ class ScrapeFinished(Record, frozen=True, kw_only=True, tag_field="type", tag="f
     """Requests that were carried out together with this one."""
     faults: tuple[tuple[Count, str], ...] = ()
     """The first refused rows, each with its reason."""
+    notes: Notes = ()
+    """What to know of a run that is no fault, such as why nothing was asked about somebody; people by their ids."""
 
 
 class SlaMissed(Record, frozen=True, kw_only=True, tag_field="type", tag="sla-missed"):

@@ -76,6 +76,7 @@ def as_run(report: Report) -> RunView:
         error=report.error,
         retry_at=report.retry_at,
         faults=report.faults,
+        notes=report.notes,
     )
 
 
@@ -157,6 +158,8 @@ def _report(call: Call, found: dict[str, Any]) -> None:
 
 def _tell(found: dict[str, Any]) -> None:
     counts = found["counts"]
+    for note in found.get("notes", ()):
+        click.echo(note, err=True)
     for line, fault in found["faults"][:SHOWN_FAULTS]:
         click.echo(f"line {line}: {fault}" if line else fault, err=True)
     more = counts["rejected"] - len(found["faults"][:SHOWN_FAULTS])
@@ -178,8 +181,6 @@ def _run_here(call: Call, settings: Settings, name: str, from_start: bool) -> No
 
     config = connector_config(settings, name, config_file(call))
     report = run(_carry_out(call, settings, config, name, from_start))
-    for note in report.notes:
-        click.echo(note, err=True)
     _report(call, msgspec.to_builtins(as_run(report)))
 
 
@@ -272,13 +273,15 @@ def _runs(call: Call, name: str | None, limit: int) -> None:
         "records",
         "duplicates",
         "rejected",
-        "error",
+        "error or note",
     ]
     print_table(headings, rows, "nothing ran yet")
 
 
 def _row(found: dict[str, Any]) -> list[Any]:
     keys = ("connector", "status", "trigger", "logical_date", "attempt", "started_at", "seconds")
-    error = found["error"] or ("later than promised" if found["sla_missed"] else None)
+    notes = found.get("notes", ())
+    told = f"{notes[0]} (and {len(notes) - 1} more)" if len(notes) > 1 else next(iter(notes), None)
+    error = found["error"] or ("later than promised" if found["sla_missed"] else told)
     counted = (found["counts"][name] for name in ("records", "duplicates", "rejected"))
     return [*(found[key] for key in keys), *counted, error]

@@ -294,4 +294,5 @@ def _finished(
         paused=report.reaction == "pause",
         also=run.also,
         faults=tuple(report.faults[:TOLD_FAULTS]),
+        notes=report.told_notes(),
     )

@@ -13,6 +13,7 @@ from app.connectors.errors import Reaction
 from app.connectors.limits import Spent
 from app.connectors.sent import Sent
 from app.embedded.files import write_atomically
+from schemas.scrapes import LONGEST_NOTE, MOST_NOTES
 
 Status = Literal["running", "success", "partial", "failed"]
 
@@ -57,6 +58,12 @@ class Report(msgspec.Struct):
         self.requests, self.retries, self.bytes = counted.requests, counted.retries, counted.bytes
         self.duplicates, self.quota_used = counted.duplicates, counted.quota
         self.throttled, self.not_modified = counted.throttled, counted.not_modified
+
+    def told_notes(self) -> tuple[str, ...]:
+        """The first notes, cut where they are long, and how many more there are, within what an event may hold."""
+        first = self.notes if len(self.notes) <= MOST_NOTES else self.notes[: MOST_NOTES - 1]
+        cut = [note if len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 1]}…" for note in first]
+        return (*cut, *((f"... and {len(self.notes) - len(first)} more",) if len(first) < len(self.notes) else ()))
 
 
 class State(msgspec.Struct):

@@ -59,6 +59,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     retry_at: str | None = None
     sla_missed: bool = False
     faults: list[tuple[int, str]] = []
+    notes: list[str] = []
+    """What to know of it that is no fault, such as why nothing was asked about somebody."""
 
 
 class ConnectorState(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +251,7 @@ _OF_END: Final = (
     "error",
     "retry_at",
     "faults",
+    "notes",
     "counts",
 )
 

@@ -151,6 +151,19 @@ def test_a_run_with_refused_rows_names_them_and_exits_1(marquee: Marquee, served
     assert (found["status"], found["faults"]) == ("partial", [[3, "no number"]])
 
 
+def test_what_a_run_notes_is_told_and_stays_in_its_history(marquee: Marquee, served: Serving) -> None:
+    notes = ("Q901: TMDB knows none of its ids", "Q902: not there")
+    work = threading.Thread(target=served.carry_out, args=("success",), kwargs={"notes": notes})
+    work.start()
+    result = marquee("connectors", "run", "by-hand")
+    work.join()
+    assert [line for line in result.stderr.splitlines() if line.startswith("Q90")] == list(notes)
+    assert marquee.json("connectors", "runs", "by-hand")["items"][0]["notes"] == list(notes)
+    assert f"{notes[0]} (and 1 more)" in marquee("connectors", "runs", "by-hand").stdout
+    (marquee.directory / "marquee.toml").write_text('[connectors.by-hand]\nkind = "csv"\npath = "ratings.csv"\n')
+    assert notes[1] in marquee("connectors", "show", "by-hand").stdout
+
+
 def test_nobody_waits_who_does_not_want_to(marquee: Marquee, served: Serving) -> None:
     found = marquee.json("connectors", "run", "by-hand", "--from-start", "--no-wait")
     reset, asked = served.sent

@@ -11,7 +11,7 @@ import pytest
 
 from app.collecting import runs
 from app.collecting.runs import Carrier
-from app.connectors.base import Checkpoint, Connector, Cursor, PersonTarget, Request, Said, observed
+from app.connectors.base import Checkpoint, Connector, Cursor, Note, PersonTarget, Request, Said, observed
 from app.connectors.config import ConnectorConfig
 from app.connectors.fetch import Fetcher
 from app.connectors.session import Session
@@ -19,7 +19,7 @@ from app.delivery.producer import Outgoing
 from schemas.catalogue import decode
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.events import FactsObserved
-from schemas.scrapes import ScrapeCheckpointed, ScrapeFinished, ScrapeStarted, Target
+from schemas.scrapes import LONGEST_NOTE, MOST_NOTES, ScrapeCheckpointed, ScrapeFinished, ScrapeStarted, Target
 
 SECRET = "s3cr3t/va1ue"
 EVENTS = (ScrapeStarted, ScrapeCheckpointed, ScrapeFinished)
@@ -50,6 +50,10 @@ class Faulty(Connector[ConnectorConfig]):
         yield observed(FactsObserved(film_id="tt0000001", source="s", title="one"))
         yield Checkpoint({"at": 1}, 1, 9)
         if self.config.source == "good":
+            return
+        if self.config.source == "talks":
+            for n in range(MOST_NOTES + 5):
+                yield Note(f"Q{n}: not at https://example.org/?key={SECRET} {'…' * LONGEST_NOTE}")
             return
         raise ValueError(f"odd answer of https://anna:word@example.org/?key={SECRET}")
 
@@ -92,6 +96,21 @@ async def test_the_end_of_a_run_says_how_far_it_came(
     )
     finished = await _carried(tmp_path, source)
     assert (finished.status, finished.done, finished.total) == ("success" if source else "failed", 1, 9)
+
+
+async def test_the_end_of_a_run_says_what_it_noted_within_bounds_and_without_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        runs, "make", lambda config, fetcher, environ: Faulty(config, Session(config, fetcher, environ))
+    )
+    assert (await _carried(tmp_path, "good")).notes == ()
+    # The log reads what was sent by its schema.
+    notes = (await _carried(tmp_path, "talks")).notes
+    assert len(notes) == MOST_NOTES
+    assert notes[0].startswith("Q0: not at https://example.org/?key=***")
+    assert {len(note) for note in notes[:-1]} == {LONGEST_NOTE}
+    assert notes[-1] == "... and 6 more"
 
 
 async def test_a_connector_that_cannot_be_made_shows_no_credential_either(

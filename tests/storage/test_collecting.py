@@ -80,6 +80,14 @@ async def test_the_history_is_the_same_in_whatever_overlap_it_is_told(store: Sto
     assert state.last_run == runs[0]
 
 
+async def test_the_notes_of_a_run_stand_in_its_history(store: Store) -> None:
+    notes = ("Q901: TMDB knows none of its ids", "Q902: not there")
+    events = (admitted("a"), started("a"), finished("a", notes=notes), admitted("b"), started("b"), finished("b"))
+    await store.collecting.put_runs([told(n, event) for n, event in enumerate(events)])
+    runs = (await store.runs.runs("guardian", 10)).items
+    assert [run.notes for run in runs] == [[], list(notes)]
+
+
 async def test_a_run_that_is_over_is_as_far_as_its_end_says():
     store = MemoryStore()
     way = ScrapeCheckpointed(run_id="a", connector="guardian", cursor={}, counts=ScrapeCounts(), done=1, total=9)

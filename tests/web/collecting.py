@@ -61,7 +61,7 @@ async def fill_collecting(store: MemoryStore) -> None:
         *_begun("r2", "2026-01-02T05:00:00Z"),
         finished("r2", "failed", error=f"503 {NASTY}", faults=((4, NASTY),)),
         *_begun("r2", "2026-01-02T05:00:00Z", attempt=2, resumed=True),
-        finished("r2", "partial", attempt=2),
+        finished("r2", "partial", attempt=2, notes=(f"Q901: not there {NASTY}",)),
         *_begun("r3", "2026-01-03T05:00:00Z"),
         ScrapeCheckpointed(
             run_id="r3", connector="daily", cursor={"line": 7}, counts=ScrapeCounts(records=600), done=50, total=200

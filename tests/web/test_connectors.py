@@ -88,6 +88,7 @@ async def test_the_history_tells_of_every_attempt_what_it_did(collecting: Runnin
     running, retried, failed, good = found
     assert (running["done"], running["total"], running["counts"]["records"]) == (50, 200, 600)
     assert [run["sla_missed"] for run in found] == [True, False, False, False]
+    assert [len(run["notes"]) for run in found] == [0, 1, 0, 0]
     assert retried["resumed"]
     assert failed["error"].startswith("503")
     assert (good["seconds"], good["counts"]["bytes"], good["cursor_after"]) == (61.5, 123_456, {"line": 1201})
@@ -306,7 +307,8 @@ async def test_the_page_of_a_connector_says_how_each_run_went(collecting: Runnin
     text = (await page(collecting, "/connectors/daily")).text
     assert "Duplicates" in text
     assert "987" in text
-    for said in ("later than promised", "cut off and gone on with", "attempt 2", '{"line":1201}', "25 %", "line 4:"):
+    told = ("later than promised", "cut off and gone on with", "attempt 2", "line 4:", "Q901: not there")
+    for said in (*told, '{"line":1201}', "25 %"):
         assert said in text
 
 
