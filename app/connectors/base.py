@@ -20,7 +20,7 @@ from schemas.ids import derived_id
 
 __all__ = [
     "Checkpoint", "Connector", "ConnectorConfig", "Cursor", "FilmTarget", "Note", "Observed", "PersonTarget",
-    "Refused", "Request", "Said", "Terms", "observed",
+    "Refused", "Request", "Said", "Terms", "observed", "told",
 ]  # fmt: skip
 
 Cursor = dict[str, Any]
@@ -129,6 +129,11 @@ def observed(record: Record, row: int = 0) -> Observed | Refused:
         return Refused(row, f"{record.topic}: {error}", value)
     digest = blake2b(value, digest_size=16).hexdigest()
     return Observed(record, derived_id(f"{record.topic}|{record.key}|{digest}", "connector"), row)
+
+
+def told(found: Record | Refused) -> Observed | Refused:
+    """What a `parse…` function found: a record, or what it had to refuse."""
+    return found if isinstance(found, Refused) else observed(found)
 
 
 class Connector(ABC, Generic[C]):

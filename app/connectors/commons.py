@@ -83,17 +83,22 @@ class CommonsConnector(Connector[Config]):
         seen = set(place.get("seen", ()))
         while ways:
             asked = {**FORMAT, "prop": "imageinfo", "iiprop": "url|size|mime|extmetadata"}
-            images, more = await self.session.get_parsed(
+            page = await self.session.get_parsed(
                 API,
                 {**asked, "iiurlwidth": self.config.width, **ways[0]},
                 parse=partial(parse_pictures, target=target, source=source),
+                # Texts of runs stay when a person is forgotten, and a search has the name in its address.
+                called=self.session.url(API),
             )
-            for image in images:
+            for each in page.refused:
+                yield each
+            for image in page.found:
                 # One picture is often the item's own and in the category as well.
                 if image.url not in seen:
                     seen.add(image.url)
                     yield observed(image)
-            ways = [{**ways[0], **more}, *ways[1:]] if more and len(seen) < self.config.results else ways[1:]
+            more = bool(page.more) and len(seen) < self.config.results
+            ways = [{**ways[0], **page.more}, *ways[1:]] if more else ways[1:]
             if ways:
                 yield At({"ways": ways, "seen": sorted(seen)})
 

@@ -89,6 +89,8 @@ class GoogleImagesConnector(Connector[Config]):
         start: int | None = int(place.get("start", 1))
         while start is not None and start <= self.config.results:
             page = await self._page(target, source, start)
+            for each in page.refused:
+                yield each
             for image in page.found[: self.config.results - start + 1]:
                 yield observed(image)
             start = page.next
@@ -97,17 +99,18 @@ class GoogleImagesConnector(Connector[Config]):
 
     async def _page(self, target: PersonTarget, source: str, start: int) -> Page:
         query = self.config.query.replace("{name}", target.name)
+        # Texts of runs stay when a person is forgotten: addresses in them are without the name.
         if self.config.profile == "serpapi":
-            found = await self.session.get_parsed(
+            return await self.session.get_parsed(
                 "search.json",
                 {"engine": "google_images", "q": query, "ijn": 0, "api_key": self.session.token()},
                 parse=partial(parse_serpapi, target=target, source=source),
+                called=self.session.url("search.json"),
             )
-            # One page holds a hundred, which is all that anybody may ask for here.
-            return Page(found, None)
         params: dict[str, str | int] = {"q": query, "searchType": "image", "imgType": "face", "num": A_PAGE}
         return await self.session.get_parsed(
             "customsearch/v1",
             {**params, "start": start, "cx": self.config.cx, "key": self.session.token()},
             parse=partial(parse_cse, target=target, source=source),
+            called=self.session.url("customsearch/v1"),
         )

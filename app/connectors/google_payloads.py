@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from app.connectors.answers import Answer, decoded
-from app.connectors.base import PersonTarget
+from app.connectors.base import PersonTarget, Refused
+from app.connectors.elements import Each, Raws
 from app.connectors.errors import AuthFailedError, QuotaExhaustedError, RetryableError, SourceError
 from schemas.pictures import ImageFound
 
@@ -17,9 +18,10 @@ NO_RESULTS: Final = "hasn't returned any results"
 
 
 class Page(NamedTuple):
-    """Pictures of one page of results, and where the next one begins; None at the end."""
+    """Pictures of one page of results, what in it has no sense, and where the next one begins; None at the end."""
 
     found: list[ImageFound]
+    refused: list[Refused]
     next: int | None
 
 
@@ -31,20 +33,20 @@ class _Image(msgspec.Struct):
 
 class _Item(msgspec.Struct):
     link: str
-    image: _Image = msgspec.field(default_factory=_Image)
+    image: _Image | None = None
 
 
 class _Query(msgspec.Struct):
-    startIndex: int  # noqa: N815
+    startIndex: int | None = None  # noqa: N815
 
 
 class _Queries(msgspec.Struct):
-    nextPage: list[_Query] = []  # noqa: N815
+    nextPage: list[_Query] | None = None  # noqa: N815
 
 
 class _Cse(msgspec.Struct):
-    items: list[_Item] = []
-    queries: _Queries = msgspec.field(default_factory=_Queries)
+    items: Raws | None = None
+    queries: _Queries | None = None
 
 
 class _Result(msgspec.Struct):
@@ -55,30 +57,38 @@ class _Result(msgspec.Struct):
 
 
 class _SerpApi(msgspec.Struct):
-    images_results: list[_Result] = []
+    images_results: Raws | None = None
     error: str | None = None
+
+
+_items: Final = Each(_Item, "a result")
+_results: Final = Each(_Result, "a result")
 
 
 def parse_cse(body: bytes, target: PersonTarget, source: str) -> Page:
     """A page of the Custom Search JSON API. Raises MalformedError or IncompleteError."""
     said = decoded(body, _Cse)
+    items, refused = _items(said.items)
+    images = ((item, item.image or _Image()) for item in items)
     found = {
         item.link: ImageFound(
             celebrity_id=target.celebrity_id,
             source=source,
             url=item.link,
-            width=item.image.width,
-            height=item.image.height,
-            context_url=item.image.contextLink,
+            width=image.width,
+            height=image.height,
+            context_url=image.contextLink,
         )
-        for item in said.items
+        for item, image in images
         if item.link.startswith(("http://", "https://"))
     }
-    return Page(list(found.values()), next((query.startIndex for query in said.queries.nextPage), None))
+    following = said.queries.nextPage if said.queries else None
+    return Page(list(found.values()), refused, next((query.startIndex for query in following or ()), None))
 
 
-def parse_serpapi(body: bytes, target: PersonTarget, source: str) -> list[ImageFound]:
-    """A page of SerpApi's engine google_images. Raises MalformedError or IncompleteError."""
+def parse_serpapi(body: bytes, target: PersonTarget, source: str) -> Page:
+    """A page of SerpApi's engine google_images, all there is. Raises MalformedError or IncompleteError."""
+    results, refused = _results(decoded(body, _SerpApi).images_results)
     found = {
         result.original: ImageFound(
             celebrity_id=target.celebrity_id,
@@ -88,10 +98,11 @@ def parse_serpapi(body: bytes, target: PersonTarget, source: str) -> list[ImageF
             height=result.original_height,
             context_url=result.link,
         )
-        for result in decoded(body, _SerpApi).images_results
+        for result in results
         if result.original is not None and result.original.startswith(("http://", "https://"))
     }
-    return list(found.values())
+    # One page holds a hundred, which is all that anybody may ask for here.
+    return Page(list(found.values()), refused, None)
 
 
 def cse_fault(answer: Answer) -> SourceError | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
 from app.connectors.answers import Answer
+from app.connectors.elements import Each, Raws
 from app.connectors.errors import AuthFailedError, NotFoundError, RetryableError, SourceError
 
 API: Final = "w/api.php"
@@ -15,6 +17,33 @@ FORMAT: Final[dict[str, str | int]] = {"format": "json", "formatversion": 2, "ac
 IN_TROUBLE: Final = frozenset({"maxlag", "ratelimited", "readonly", "timeouterror", "cirrussearch-too-busy-error"})
 NO_CREDENTIAL: Final = frozenset({"readapidenied", "permissiondenied", "assertuserfailed"})
 MISSING: Final = frozenset({"missingtitle", "nosuchpageid", "no-such-entity", "invalidcategory"})
+
+Claims = dict[str, Raws] | list[Any] | None
+"""An item's statements by their property; an object without any is written as an empty list there."""
+
+
+class _Data(msgspec.Struct):
+    value: Any = None
+
+
+class _Snak(msgspec.Struct):
+    datavalue: _Data | None = None
+
+
+class _Claim(msgspec.Struct):
+    mainsnak: _Snak
+    rank: str = "normal"
+
+
+# An item has hundreds of statements for each one that is asked for.
+_claims: Final = Each(_Claim, "a statement")
+
+
+def values_of(claims: Claims, of: str) -> Iterator[Any]:
+    """What is stated of an item and not deprecated; a statement that has no sense says nothing of it."""
+    for claim in _claims(claims.get(of) if isinstance(claims, dict) else None).good:
+        if claim.rank != "deprecated" and claim.mainsnak.datavalue is not None:
+            yield claim.mainsnak.datavalue.value
 
 
 def mediawiki_fault(answer: Answer) -> SourceError | None:

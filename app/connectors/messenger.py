@@ -36,7 +36,6 @@ from app.connectors.messenger_payloads import (
     parse_message,
     parse_room,
     parse_update,
-    parse_update_id,
     parse_updates,
 )
 from app.connectors.session import Session
@@ -133,28 +132,30 @@ class MessengerConnector(Connector[Config]):
                 {"offset": offset, "limit": self.config.page_size, "timeout": 0, "allowed_updates": WANTED},
                 parse=parse_updates,
             )
-            if not updates:
+            if not updates.good:
                 # What is confirmed is gone. A number kept for long would hide new updates: Telegram begins anew
                 # with any number after a week without one.
                 if offset is not None:
                     yield Checkpoint({}, done)
                 return
-            for raw in map(bytes, updates):
-                offset = parse_update_id(raw) + 1
-                said = self._said(raw, source, films)
+            for each in updates.refused:
+                yield each
+            for number, raw in updates.good:
+                offset = number + 1
+                said = self._said(number, raw, source, films)
                 if said is not None:
                     yield said
-            done += len(updates)
+            done += len(updates.good) + len(updates.refused)
             yield Checkpoint({"offset": offset}, done)
             if done >= self.config.pages * self.config.page_size:
                 yield Note("there are more messages than `pages` allows: the next run goes on")
                 return
 
-    def _said(self, raw: bytes, source: str, films: tuple[FilmTarget, ...]) -> Observed | Refused | None:
+    def _said(self, number: int, raw: bytes, source: str, films: tuple[FilmTarget, ...]) -> Observed | Refused | None:
         try:
             said = parse_update(raw, self.config.rooms)
         except MalformedError as error:
-            return Refused(0, f"update {parse_update_id(raw)}: {error}", error.raw)
+            return Refused(0, f"update {number}: {error}", error.raw)
         record = parse_message(said, films, source) if said is not None else None
         return observed(record) if record is not None else None
 
@@ -176,6 +177,8 @@ class MessengerConnector(Connector[Config]):
             except PlaceLostError as error:
                 yield Note(f"{room.id}: {error}; it is read from its beginning, which repeats nothing")
                 found = await self._page(ident, None)
+            for each in found.refused:
+                yield each
             for said in found.said:
                 record = parse_message(said, films, source)
                 if record is not None:

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from app.connectors.answers import Answer, decoded
-from app.connectors.base import FilmTarget
+from app.connectors.base import FilmTarget, Refused
+from app.connectors.elements import Each, Elements, Raws
 from app.connectors.errors import AuthFailedError, MalformedError, NotFoundError, RetryableError, SourceError
 from app.connectors.film_signs import scored_title, shows_a_film
 from app.connectors.moments import stated
@@ -89,7 +90,7 @@ class Numbered(msgspec.Struct):
 class Updates(msgspec.Struct):
     """Of getUpdates."""
 
-    result: list[msgspec.Raw]
+    result: Raws
 
 
 class Event(msgspec.Struct):
@@ -97,16 +98,19 @@ class Event(msgspec.Struct):
 
     type: str
     event_id: str
-    sender: str = ""
-    origin_server_ts: int = 0
-    content: dict[str, Any] = {}
+    sender: str | None = None
+    origin_server_ts: int | None = None
+    content: dict[str, Any] | None = None
 
 
 class Messages(msgspec.Struct):
     """Of /rooms/{id}/messages."""
 
-    chunk: list[Event]
+    chunk: Raws
     end: str | None = None
+
+
+_events: Final = Each(Event, "an event", secret=True)
 
 
 class Said(NamedTuple):
@@ -127,16 +131,22 @@ class Room(NamedTuple):
     encrypted: int
     redacted: int
     end: str | None
+    refused: list[Refused]
 
 
-def parse_updates(body: bytes) -> list[msgspec.Raw]:
-    """The updates of getUpdates, each as it came. Raises MalformedError, IncompleteError."""
-    return _confined(body, Updates, "getUpdates").result
-
-
-def parse_update_id(raw: bytes) -> int:
-    """The number of an update, whatever else is in it. Raises MalformedError."""
-    return _confined(raw, Numbered, "an update").update_id
+def parse_updates(body: bytes) -> Elements[tuple[int, bytes]]:
+    """The updates of getUpdates, each by its number and as it came. Raises MalformedError, IncompleteError."""
+    good: list[tuple[int, bytes]] = []
+    refused: list[Refused] = []
+    for raw in map(bytes, _confined(body, Updates, "getUpdates").result):
+        try:
+            good.append((_confined(raw, Numbered, "an update").update_id, raw))
+        except MalformedError as error:
+            refused.append(Refused(0, str(error), b""))
+    if refused and not good:
+        # One without a number is confirmed together with a later one: where there is none, no run would get past it.
+        raise MalformedError(f"getUpdates: none of {len(refused)} has sense: {refused[0].reason}")
+    return Elements(good, refused)
 
 
 def parse_update(raw: bytes, rooms: Sequence[str]) -> Said | None:
@@ -167,9 +177,11 @@ def parse_update(raw: bytes, rooms: Sequence[str]) -> Said | None:
 def parse_room(body: bytes, room: str) -> Room:
     """A page of a room. Raises MalformedError, IncompleteError."""
     found = _confined(body, Messages, "messages")
-    said = [one for event in found.chunk if (one := _said(event, room)) is not None]
-    encrypted = sum(event.type == "m.room.encrypted" for event in found.chunk)
-    return Room(said, encrypted, sum(event.type == "m.room.redaction" for event in found.chunk), found.end)
+    events, refused = _events(found.chunk)
+    said = [one for event in events if (one := _said(event, room)) is not None]
+    encrypted = sum(event.type == "m.room.encrypted" for event in events)
+    redacted = sum(event.type == "m.room.redaction" for event in events)
+    return Room(said, encrypted, redacted, found.end, refused)
 
 
 def parse_message(said: Said, films: Iterable[FilmTarget], source: str) -> FilmMentioned | None:
@@ -252,7 +264,7 @@ def _confined(body: bytes, shape: type[T], place: str) -> T:
 
 def _said(event: Event, room: str) -> Said | None:
     """What a person said in words; edits go under the id of what they edit."""
-    content = event.content
+    content = event.content or {}
     if event.type != "m.room.message":
         return None
     relates = content.get("m.relates_to")
@@ -266,7 +278,7 @@ def _said(event: Event, room: str) -> Said | None:
     text = _REPLY.sub("", content["body"]) if "m.in_reply_to" in relates else content["body"]
     html = content.get("formatted_body")
     links = html_text(html.rpartition("</mx-reply>")[2])[1] if isinstance(html, str) else []
-    when = stated(event.origin_server_ts)
+    when = stated(event.origin_server_ts or 0)
     return Said(room, ident, event.sender or None, nameless(text), film_addresses(text, links), when)
 
 

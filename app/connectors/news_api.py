@@ -172,6 +172,8 @@ class NewsConnector(Connector[Config]):
             except EndOfResultsError as error:
                 yield Note(f"{target.id}: {error}")
                 break
+            for each in found.page.refused:
+                yield each
             for article in found.page.articles:
                 record = parse_article(article, film, source)
                 if record is not None:

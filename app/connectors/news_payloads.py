@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from app.connectors.answers import decoded
-from app.connectors.base import FilmTarget
+from app.connectors.base import FilmTarget, Refused
+from app.connectors.elements import Each, Raws
 from app.connectors.errors import (
     MalformedError,
 )
@@ -52,11 +53,12 @@ class Article(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Articles of one answer, how many entries it had, and how many pages or articles there are in all."""
+    """Articles of one answer, how many entries it had, how many pages or articles there are in all, what is none."""
 
     articles: list[Article]
     entries: int
     total: int
+    refused: list[Refused]
 
 
 class GuardianFields(msgspec.Struct, rename="camel"):
@@ -74,13 +76,13 @@ class GuardianArticle(msgspec.Struct, rename="camel"):
     web_title: str
     web_url: str | None = None
     web_publication_date: str | None = None
-    fields: GuardianFields = msgspec.field(default_factory=GuardianFields)
+    fields: GuardianFields | None = None
 
 
 class GuardianPage(msgspec.Struct):
     """The inside of /search."""
 
-    results: list[GuardianArticle]
+    results: Raws
     pages: int
     total: int = 0
 
@@ -106,46 +108,54 @@ class NewsAnswer(msgspec.Struct, rename="camel"):
     """The whole of /v2/everything."""
 
     total_results: int
-    articles: list[NewsArticle]
+    articles: Raws
 
 
 class GdeltArticle(msgspec.Struct):
     """One of mode=artlist."""
 
     url: str
-    title: str = ""
-    seendate: str = ""
-    language: str = ""
+    title: str | None = None
+    seendate: str | None = None
+    language: str | None = None
 
 
 class GdeltAnswer(msgspec.Struct):
     """The whole of mode=artlist; nothing at all where nothing was found."""
 
-    articles: list[GdeltArticle] = []
+    articles: Raws | None = None
+
+
+_guardian: Final = Each(GuardianArticle, "an article")
+_newsapi: Final = Each(NewsArticle, "an article")
+_gdelt: Final = Each(GdeltArticle, "an article")
 
 
 def parse_guardian(body: bytes) -> Page:
     """An answer of /search; `total` counts pages. Raises MalformedError, IncompleteError."""
     found = decoded(body, GuardianAnswer).response
+    results, refused = _guardian(found.results)
+    said = ((each, each.fields or GuardianFields()) for each in results)
     articles = [
         Article(
             id=short_id(each.id),
             title=each.web_title.strip(),
-            text=(each.fields.body_text or "").strip(),
+            text=(fields.body_text or "").strip(),
             when=when(each.web_publication_date),
             url=each.web_url,
             lang="en",
-            author=each.fields.byline,
-            stars=_stars(each.fields.star_rating),
+            author=fields.byline,
+            stars=_stars(fields.star_rating),
         )
-        for each in found.results
+        for each, fields in said
     ]
-    return Page(articles, len(articles), found.pages)
+    return Page(articles, len(found.results), found.pages, refused)
 
 
 def parse_newsapi(body: bytes, lang: str) -> Page:
     """An answer of /v2/everything; `total` counts articles. Raises MalformedError, IncompleteError."""
     found = decoded(body, NewsAnswer)
+    said, refused = _newsapi(found.articles)
     articles = [
         Article(
             id=short_id(each.url),
@@ -157,11 +167,11 @@ def parse_newsapi(body: bytes, lang: str) -> Page:
             lang=lang,
             author=each.author,
         )
-        for each in found.articles
+        for each in said
         # What was withdrawn keeps its place in the list.
         if each.url and each.title and each.title != "[Removed]"
     ]
-    return Page(articles, len(found.articles), found.total_results)
+    return Page(articles, len(found.articles), found.total_results, refused)
 
 
 def parse_gdelt(body: bytes) -> Page:
@@ -171,19 +181,21 @@ def parse_gdelt(body: bytes) -> Page:
     except MalformedError:
         # Titles are written into the JSON as they were on the page.
         found = decoded(_LOOSE_ESCAPE.sub(rb"\\\\", _CONTROL.sub(b" ", body)), GdeltAnswer)
+    said, refused = _gdelt(found.articles)
     articles = [
         Article(
             id=short_id(each.url),
-            title=" ".join(each.title.split()),
+            title=" ".join(title.split()),
             text="",
             when=when(each.seendate),
             url=each.url,
-            lang=_CODES.get(each.language),
+            lang=_CODES.get(each.language or ""),
         )
-        for each in found.articles
-        if each.url and each.title.strip()
+        for each in said
+        if each.url and (title := (each.title or "").strip())
     ]
-    return Page(articles, len(found.articles), len(found.articles))
+    entries = len(found.articles or ())
+    return Page(articles, entries, entries, refused)
 
 
 def parse_article(article: Article, target: FilmTarget | None, source: str) -> Record | None:

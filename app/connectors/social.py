@@ -161,6 +161,8 @@ class SocialConnector(Connector[Config]):
         asked, following = int(place.get("asked", 0)), str(place.get("next", ""))
         while asked < self.config.pages:
             page = await self._page(target, query, since, {"next": following})
+            for each in page.refused:
+                yield each
             for post in page.posts:
                 record = parse_post(post, film, films, source, tag)
                 if record is not None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from app.connectors.answers import decoded
-from app.connectors.base import FilmTarget
+from app.connectors.base import FilmTarget, Refused
+from app.connectors.elements import Each, Raws
 from app.connectors.film_signs import links_to_films, names, scored_title, shows_a_film
 from app.connectors.moments import is_moment, stated
 from app.connectors.news_payloads import short_id, when
@@ -47,18 +48,19 @@ class Post(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Posts of one answer, where the next begins (None: nowhere), and the orders of all its entries."""
+    """Posts of one answer, where the next begins (None: nowhere), the orders of all its entries, and what is none."""
 
     posts: list[Post]
     next: str | None
     orders: list[str]
+    refused: list[Refused]
 
 
 class Account(msgspec.Struct):
     """Who wrote a status, as far as that matters."""
 
-    acct: str = ""
-    bot: bool = False
+    acct: str | None = None
+    bot: bool | None = None
     noindex: bool | None = None
 
 
@@ -66,12 +68,12 @@ class Status(msgspec.Struct):
     """One of a hashtag's timeline; `content` is HTML."""
 
     id: str
-    content: str = ""
+    content: str | None = None
     spoiler_text: str | None = None
     visibility: str = "public"
     created_at: str | None = None
     language: str | None = None
-    account: Account = msgspec.field(default_factory=Account)
+    account: Account | None = None
 
 
 class Author(msgspec.Struct):
@@ -84,7 +86,7 @@ class Author(msgspec.Struct):
 class SkyRecord(msgspec.Struct, rename="camel"):
     """What was written; facets carry the links, whose text is cut."""
 
-    text: str = ""
+    text: str | None = None
     created_at: str | None = None
     langs: list[str] | None = None
     facets: list[dict[str, Any]] | None = None
@@ -102,7 +104,7 @@ class SkyPost(msgspec.Struct, rename="camel"):
 class SkyAnswer(msgspec.Struct):
     """Of app.bsky.feed.searchPosts."""
 
-    posts: list[SkyPost]
+    posts: Raws
     cursor: str | None = None
 
 
@@ -110,7 +112,7 @@ class Submission(msgspec.Struct):
     """The data of a t3 in a listing."""
 
     name: str
-    title: str = ""
+    title: str | None = None
     selftext: str | None = None
     url: str | None = None
     permalink: str | None = None
@@ -129,7 +131,7 @@ class Child(msgspec.Struct):
 class Listed(msgspec.Struct):
     """The inside of a listing."""
 
-    children: list[Child]
+    children: Raws
     after: str | None = None
 
 
@@ -139,17 +141,24 @@ class Listing(msgspec.Struct):
     data: Listed
 
 
+_statuses: Final = Each(Status, "a status")
+_sky_posts: Final = Each(SkyPost, "a post")
+_children: Final = Each(Child, "an entry")
+_submissions: Final = Each(Submission, "a post")
+
+
 def parse_mastodon(body: bytes, home: str, following: str | None) -> Page:
     """A page of a hashtag's timeline; `following` is its Link: rel=next. Raises MalformedError, IncompleteError.
 
     Who set noindex, and programs, are left out. A status goes by the one address that does not name its author.
     """
-    found = decoded(body, list[Status])
+    found, refused = _statuses(decoded(body, Raws))
     posts = []
     for each in found:
-        if each.account.bot or each.account.noindex or each.visibility != "public":
+        account = each.account or Account()
+        if account.bot or account.noindex or each.visibility != "public":
             continue
-        text, links = html_text(each.content)
+        text, links = html_text(each.content or "")
         post = Post(
             id=short_id(each.id),
             text=nameless("\n\n".join(filter(None, (each.spoiler_text, text)))),
@@ -157,26 +166,27 @@ def parse_mastodon(body: bytes, home: str, following: str | None) -> Page:
             when=when(each.created_at),
             url=f"{home.rstrip('/')}/api/v1/statuses/{quote(each.id, safe='')}",
             lang=_lang(each.language),
-            author=each.account.acct,
+            author=account.acct,
             order=each.id,
         )
         posts.append(post)
     older = parse_qs(urlsplit(following).query).get("max_id", [None])[0] if following else None
-    return Page(posts, older, [each.id for each in found])
+    return Page(posts, older, [each.id for each in found], refused)
 
 
 def parse_bluesky(body: bytes) -> Page:
     """A page of a search. Raises MalformedError, IncompleteError."""
-    found = decoded(body, SkyAnswer)
+    answer = decoded(body, SkyAnswer)
+    found, refused = _sky_posts(answer.posts)
     posts = []
-    for each in found.posts:
+    for each in found:
         if any(label.get("val") == HIDDEN_LABEL for label in each.author.labels or ()):
             continue
-        record = each.record
+        record, text = each.record, each.record.text or ""
         post = Post(
             id=short_id(each.uri),
-            text=nameless(record.text),
-            addresses=film_addresses(record.text, _links(record.facets or ())),
+            text=nameless(text),
+            addresses=film_addresses(text, _links(record.facets or ())),
             when=_sorted_at(each),
             url=_sky_address(each.uri),
             lang=_lang(next(iter(record.langs or ()), None)),
@@ -184,17 +194,18 @@ def parse_bluesky(body: bytes) -> Page:
             order=_sorted_at(each) or "",
         )
         posts.append(post)
-    orders = [_sorted_at(each) or "" for each in found.posts]
-    return Page(posts, found.cursor if found.posts else None, orders)
+    orders = [_sorted_at(each) or "" for each in found]
+    return Page(posts, answer.cursor if answer.posts else None, orders, refused)
 
 
 def parse_reddit(body: bytes) -> Page:
     """A page of a listing, the newest first. Raises MalformedError, IncompleteError."""
     listing = decoded(body, Listing).data
-    found = [decoded(bytes(child.data), Submission) for child in listing.children if child.kind == "t3"]
+    children, odd = _children(listing.children)
+    found, refused = _submissions(child.data for child in children if child.kind == "t3")
     posts = []
     for each in found:
-        gone = each.title in GONE or each.author in ("[deleted]", "AutoModerator") or each.distinguished
+        gone = (each.title or "") in GONE or each.author in ("[deleted]", "AutoModerator") or each.distinguished
         if gone or each.selftext in ("[removed]", "[deleted]"):
             continue
         text = "\n\n".join(filter(None, (each.title, each.selftext)))
@@ -209,7 +220,7 @@ def parse_reddit(body: bytes) -> Page:
             order=_seconds(each),
         )
         posts.append(post)
-    return Page(posts, listing.after, [_seconds(each) for each in found])
+    return Page(posts, listing.after, [_seconds(each) for each in found], [*odd, *refused])
 
 
 def parse_post(
@@ -261,7 +272,8 @@ def hashtag(title: str) -> str:
 
 
 def _links(facets: Iterable[dict[str, Any]]) -> list[str]:
-    features = [feature for facet in facets for feature in facet.get("features") or ()]
+    said = [facet.get("features") for facet in facets]
+    features = [feature for each in said if isinstance(each, list) for feature in each]
     return [str(feature["uri"]) for feature in features if isinstance(feature, dict) and "uri" in feature]
 
 

@@ -24,7 +24,7 @@ from app.connectors.base import (
     Request,
     Said,
     Terms,
-    observed,
+    told,
 )
 from app.connectors.config import Attribution, Days, Learnt, Rate, Variable
 from app.connectors.errors import SourceError
@@ -39,8 +39,9 @@ from app.connectors.tmdb_payloads import (
     Reviews,
     parse_fault,
     parse_film,
+    parse_found,
     parse_person,
-    parse_review,
+    parse_reviews,
 )
 
 S = TypeVar("S")
@@ -109,7 +110,7 @@ class TmdbConnector(Connector[Config]):
         elif images is not None:
             found = await self._get(f"person/{number}", Person, append_to_response="images,external_ids")
             for record in parse_person(found, target, source, images, self.config.size):
-                yield observed(record)
+                yield told(record)
 
     async def _film(
         self, source: str, target: FilmTarget, number: int, place: Cursor
@@ -118,15 +119,13 @@ class TmdbConnector(Connector[Config]):
         if page == 0:
             film, _ = await self._new(f"{target.kind}/{number}", Film, append_to_response="external_ids")
             for record in parse_film(film, target, source) if film else ():
-                yield observed(record)
+                yield told(record)
             page = 1
         while self.config.reviews and page <= MOST_PAGES:
             yield At({"page": page})
             reviews, url = await self._new(f"{target.kind}/{number}/reviews", Reviews, page=page)
-            for review in reviews.results if reviews else ():
-                found = parse_review(review, target, source)
-                if found is not None:
-                    yield observed(found)
+            for review in parse_reviews(reviews, target, source) if reviews else ():
+                yield told(review)
             if reviews is not None:
                 self.session.revalidation.note(url, str(reviews.total_pages))
             pages = reviews.total_pages if reviews else int(self.session.revalidation.noted(url) or 0)
@@ -141,11 +140,11 @@ class TmdbConnector(Connector[Config]):
                 continue
             finds = await self._get(f"find/{text}", Finds, external_source=catalogue)
             if isinstance(target, PersonTarget):
-                found = finds.person_results
+                number = parse_found(finds.person_results)
             else:
-                found = finds.tv_results if target.kind == "tv" else finds.movie_results
-            if found:
-                return found[0].id
+                number = parse_found(finds.tv_results if target.kind == "tv" else finds.movie_results)
+            if number is not None:
+                return number
         return None
 
     async def _images(self) -> Images:

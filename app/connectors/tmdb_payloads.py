@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from app.connectors.answers import Answer
-from app.connectors.base import FilmTarget, PersonTarget
+from app.connectors.base import FilmTarget, PersonTarget, Refused
+from app.connectors.elements import Each, Raws
 from app.connectors.errors import (
     AuthFailedError,
     NotFoundError,
@@ -53,9 +54,9 @@ class Found(msgspec.Struct):
 class Finds(msgspec.Struct):
     """Of /find/{id}."""
 
-    movie_results: list[Found] = []
-    tv_results: list[Found] = []
-    person_results: list[Found] = []
+    movie_results: Raws | None = None
+    tv_results: Raws | None = None
+    person_results: Raws | None = None
 
 
 class Ids(msgspec.Struct):
@@ -69,23 +70,23 @@ class Profile(msgspec.Struct):
     """A picture of a person, sizes in pixels of the original."""
 
     file_path: str
-    width: int
-    height: int
+    width: int | None = None
+    height: int | None = None
 
 
 class Profiles(msgspec.Struct):
     """Appended images."""
 
-    profiles: list[Profile] = []
+    profiles: Raws | None = None
 
 
 class Person(msgspec.Struct):
     """Of /person/{id} with images and external ids."""
 
     id: int
-    name: str
-    images: Profiles
-    external_ids: Ids
+    name: str | None = None
+    images: Profiles | None = None
+    external_ids: Ids | None = None
 
 
 class Genre(msgspec.Struct):
@@ -103,13 +104,13 @@ class Film(msgspec.Struct):
     release_date: str | None = None
     first_air_date: str | None = None
     runtime: int | None = None
-    episode_run_time: list[int] = []
+    episode_run_time: list[int | None] | None = None
     budget: float | None = None
     overview: str | None = None
-    genres: list[Genre] = []
+    genres: Raws | None = None
     vote_average: float | None = None
     vote_count: int | None = None
-    external_ids: Ids = msgspec.field(default_factory=Ids)
+    external_ids: Ids | None = None
 
 
 class Author(msgspec.Struct):
@@ -123,9 +124,9 @@ class Review(msgspec.Struct):
     """One review."""
 
     id: str
-    content: str
+    content: str | None = None
     author: str | None = None
-    author_details: Author = msgspec.field(default_factory=Author)
+    author_details: Author | None = None
     created_at: str | None = None
     updated_at: str | None = None
     url: str | None = None
@@ -134,8 +135,14 @@ class Review(msgspec.Struct):
 class Reviews(msgspec.Struct):
     """A page of reviews."""
 
-    results: list[Review]
+    results: Raws
     total_pages: int
+
+
+_found: Final = Each(Found, "a result")
+_profiles: Final = Each(Profile, "a picture")
+_genres: Final = Each(Genre, "a genre")
+_reviews: Final = Each(Review, "a review")
 
 
 def parse_fault(answer: Answer) -> SourceError | None:
@@ -155,9 +162,16 @@ def parse_fault(answer: Answer) -> SourceError | None:
     return NotFoundError(text) if code in MISSING else SourceError(text)
 
 
-def parse_person(person: Person, target: PersonTarget, source: str, images: Images, size: str) -> Iterator[Record]:
-    """Who the person is, then the pictures."""
-    ids = person.external_ids
+def parse_found(results: Raws | None) -> int | None:
+    """The number of the first result of /find that has one. Raises MalformedError."""
+    return next((found.id for found in _found(results).good), None)
+
+
+def parse_person(
+    person: Person, target: PersonTarget, source: str, images: Images, size: str
+) -> Iterator[Record | Refused]:
+    """Who the person is, then the pictures. Raises MalformedError where no picture of several has sense."""
+    ids = person.external_ids or Ids()
     yield SubmitCelebrity(
         celebrity_id=target.celebrity_id,
         name=person.name or target.name,
@@ -165,7 +179,9 @@ def parse_person(person: Person, target: PersonTarget, source: str, images: Imag
         imdb=target.imdb or imdb_name(ids.imdb_id),
         tmdb=person.id,
     )
-    for profile in person.images.profiles:
+    profiles, refused = _profiles(person.images.profiles if person.images else None)
+    yield from refused
+    for profile in profiles:
         width, height = scaled(profile, size)
         yield ImageFound(
             celebrity_id=target.celebrity_id,
@@ -177,28 +193,30 @@ def parse_person(person: Person, target: PersonTarget, source: str, images: Imag
         )
 
 
-def scaled(profile: Profile, size: str) -> tuple[int, int]:
-    """Width and height in pixels of a picture in a size such as w185, h632 or original."""
+def scaled(profile: Profile, size: str) -> tuple[int | None, int | None]:
+    """Width and height in pixels of a picture in a size such as w185, h632 or original; None where not known."""
     wanted = int(size[1:]) if size[1:].isdigit() else 0
-    if size.startswith("w") and profile.width:
+    if not wanted or not profile.width or not profile.height:
+        return profile.width, profile.height
+    if size.startswith("w"):
         return wanted, round(profile.height * wanted / profile.width)
-    if size.startswith("h") and profile.height:
-        return round(profile.width * wanted / profile.height), wanted
-    return profile.width, profile.height
+    return round(profile.width * wanted / profile.height), wanted
 
 
-def parse_film(film: Film, target: FilmTarget, source: str) -> Iterator[Record]:
-    """The film's ids and facts, and its mean rating if anybody voted."""
+def parse_film(film: Film, target: FilmTarget, source: str) -> Iterator[Record | Refused]:
+    """The film's ids and facts, and its mean rating if anybody voted. Raises MalformedError."""
     title, day = film.title or film.name, film.release_date or film.first_air_date or ""
     year = int(day[:4]) if day[:4].isdigit() and 1870 <= int(day[:4]) <= 2200 else None
-    minutes = film.runtime or next(iter(film.episode_run_time), None)
+    minutes = film.runtime or next(iter(film.episode_run_time or ()), None)
+    ids, (genres, refused) = film.external_ids or Ids(), _genres(film.genres)
+    yield from refused
     yield SubmitFilm(
         film_id=target.film_id,
         title=target.title or title,
         kind=target.kind,
         year=target.year or year,
-        imdb=target.imdb or imdb_title(film.external_ids.imdb_id),
-        wikidata=target.wikidata or wikidata_item(film.external_ids.wikidata_id),
+        imdb=target.imdb or imdb_title(ids.imdb_id),
+        wikidata=target.wikidata or wikidata_item(ids.wikidata_id),
         tmdb=film.id,
     )
     yield FactsObserved(
@@ -206,7 +224,7 @@ def parse_film(film: Film, target: FilmTarget, source: str) -> Iterator[Record]:
         source=source,
         title=title or None,
         year=year,
-        genres=tuple(genre.name[:64] for genre in film.genres),
+        genres=tuple(genre.name[:64] for genre in genres),
         # TMDB writes 0 for what it does not know.
         runtime_minutes=minutes or None,
         budget=film.budget or None,
@@ -226,9 +244,20 @@ def parse_film(film: Film, target: FilmTarget, source: str) -> Iterator[Record]:
         )
 
 
+def parse_reviews(reviews: Reviews, target: FilmTarget, source: str) -> Iterator[ReviewObserved | Refused]:
+    """The reviews of a page that have a text. Raises MalformedError."""
+    found, refused = _reviews(reviews.results)
+    yield from refused
+    for review in found:
+        made = parse_review(review, target, source)
+        if made is not None:
+            yield made
+
+
 def parse_review(review: Review, target: FilmTarget, source: str) -> ReviewObserved | None:
     """One review; None where it has no text."""
-    text, rating = review.content.strip(), review.author_details.rating
+    author = review.author_details or Author()
+    text, rating = (review.content or "").strip(), author.rating
     if not text:
         return None
     return ReviewObserved(
@@ -239,7 +268,7 @@ def parse_review(review: Review, target: FilmTarget, source: str) -> ReviewObser
         rating=rating,
         best=None if rating is None else BEST_SCORE,
         worst=None if rating is None else 0.0,
-        author=pseudonym(source, review.author_details.username or review.author),
+        author=pseudonym(source, author.username or review.author),
         observed_at=_when(review.updated_at or review.created_at),
         url=review.url,
     )

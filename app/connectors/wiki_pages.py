@@ -11,9 +11,11 @@ import msgspec
 
 from app.connectors.answers import decoded
 from app.connectors.base import FilmTarget
+from app.connectors.elements import Each, Raws
 from app.connectors.errors import NotFoundError
 from app.connectors.extras import extra
 from app.connectors.film_pages import year_of
+from app.connectors.mediawiki import Claims, values_of
 from schemas.base import Record
 from schemas.events import FactsObserved, RatingKind, RatingObserved
 
@@ -41,15 +43,17 @@ class _Properties(msgspec.Struct):
 
 
 class _Slot(msgspec.Struct):
-    content: str = ""
+    content: str | None = None
 
 
 class _Slots(msgspec.Struct):
-    main: _Slot = msgspec.field(default_factory=_Slot)
+    main: _Slot | None = None
 
 
 class _Revision(msgspec.Struct):
-    slots: _Slots = msgspec.field(default_factory=_Slots)
+    """Without a text where that was hidden from readers."""
+
+    slots: _Slots | None = None
 
 
 class WikiPage(msgspec.Struct):
@@ -58,20 +62,26 @@ class WikiPage(msgspec.Struct):
     title: str
     missing: bool = False
     invalid: bool = False
-    lastrevid: int = 0
+    lastrevid: int | None = None
     fullurl: str | None = None
-    pageprops: _Properties = msgspec.field(default_factory=_Properties)
+    pageprops: _Properties | None = None
     extract: str | None = None
-    revisions: list[_Revision] = []
+    revisions: list[_Revision] | None = None
+
+    @property
+    def item(self) -> str | None:
+        """The page's item in Wikidata."""
+        return self.pageprops.wikibase_item if self.pageprops else None
 
     @property
     def source(self) -> str:
         """The page as its authors wrote it."""
-        return self.revisions[0].slots.main.content if self.revisions else ""
+        slots = self.revisions[0].slots if self.revisions else None
+        return (slots.main.content if slots and slots.main else None) or ""
 
 
 class _Query(msgspec.Struct):
-    pages: list[WikiPage] = []
+    pages: Raws | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -83,32 +93,34 @@ class _Link(msgspec.Struct):
     title: str
 
 
-class _Data(msgspec.Struct):
-    value: Any = None
-
-
-class _Snak(msgspec.Struct):
-    datavalue: _Data = msgspec.field(default_factory=_Data)
-
-
-class _Claim(msgspec.Struct):
-    mainsnak: _Snak
-    rank: str = "normal"
-
-
 class _Entity(msgspec.Struct):
-    sitelinks: dict[str, _Link] | list[Any] = []
-    claims: dict[str, list[_Claim]] | list[Any] = []
+    sitelinks: dict[str, _Link] | list[Any] | None = None
+    claims: Claims = None
 
 
 class _Entities(msgspec.Struct):
     entities: dict[str, _Entity] = {}
 
 
+class _Views(msgspec.Struct):
+    items: Raws | None = None
+
+
+class _Day(msgspec.Struct):
+    views: int
+
+
+_pages: Final = Each(WikiPage, "a page", nonsense=1)
+_days: Final = Each(_Day, "a day")
+
+
 def parse_pages(body: bytes) -> tuple[list[WikiPage], dict[str, str | int]]:
-    """The pages of a query, and what is to be asked to go on. Raises MalformedError or IncompleteError."""
+    """The pages of a query, and what is to be asked to go on. Raises MalformedError or IncompleteError.
+
+    A page of several that has no sense is none of those among which a film is looked for.
+    """
     said = decoded(body, _Answer)
-    return said.query.pages, said.more
+    return _pages(said.query.pages).good, said.more
 
 
 def parse_sitelink(body: bytes, site: str) -> str | None:
@@ -124,15 +136,14 @@ def parse_same_film(body: bytes, imdb: str) -> list[str]:
     """The items that state an IMDb id (P345). Raises MalformedError or IncompleteError."""
     found = []
     for item, entity in decoded(body, _Entities).entities.items():
-        claims = entity.claims.get("P345", []) if isinstance(entity.claims, dict) else []
-        if imdb in {claim.mainsnak.datavalue.value for claim in claims if claim.rank != "deprecated"}:
+        if imdb in list(values_of(entity.claims, "P345")):
             found.append(item)
     return found
 
 
 def parse_views(body: bytes) -> int:
     """The sum of the views in an answer of the REST API. Raises MalformedError or IncompleteError."""
-    return sum(int(each["views"]) for each in decoded(body, dict[str, list[dict[str, Any]]]).get("items", []))
+    return sum(day.views for day in _days(decoded(body, _Views).items).good)
 
 
 def text_of(source: str) -> str:
@@ -179,7 +190,7 @@ def parse_film_page(page: WikiPage, film: FilmTarget, source: str, headings: tup
         yield RatingObserved(
             film_id=film.film_id,
             source=source,
-            source_record_id=f"{page.pageprops.wikibase_item or page.title}/{name}/{kind}"[:512],
+            source_record_id=f"{page.item or page.title}/{name}/{kind}"[:512],
             value=value,
             best=best,
             worst=0.0,

@@ -117,7 +117,7 @@ class WikipediaConnector(Connector[Config]):
         asked: dict[str, str | int] = {"titles": title, "redirects": 1, "prop": "info|pageprops", "inprop": "url"}
         page = the_page(await self._pages(asked), title)
         # A redirect may lead to a page about all of a series.
-        if page.pageprops.wikibase_item != item:
+        if page.item != item:
             yield Note(f"{film.film_id}: {title!r} leads to {page.title!r}, which is not {item}'s page")
             return
         if self.config.views:
@@ -150,7 +150,7 @@ class WikipediaConnector(Connector[Config]):
                 known = found.setdefault(page.title, page)
                 known.extract = known.extract or page.extract
                 known.revisions = known.revisions or page.revisions
-                if page.pageprops.wikibase_item:
+                if page.item:
                     known.pageprops = page.pageprops
             if not more:
                 break
@@ -164,7 +164,7 @@ class WikipediaConnector(Connector[Config]):
         asked: dict[str, str | int] = {"generator": "search", "gsrsearch": search, "gsrlimit": CANDIDATES}
         # What would follow are the less likely ones.
         pages = await self._pages({**asked, "gsrnamespace": 0, "prop": "pageprops"}, parts=1)
-        items = sorted({page.pageprops.wikibase_item for page in pages if page.pageprops.wikibase_item})
+        items = sorted({page.item for page in pages if page.item})
         if not items:
             return None
         same = await self._entities("|".join(items), "claims", partial(parse_same_film, imdb=film.imdb))

@@ -27,6 +27,7 @@ from app.connectors.base import (
     observed,
 )
 from app.connectors.config import Attribution, DailyQuota, Days, Learnt, QuotaZone, Rate, Variable
+from app.connectors.elements import Elements
 from app.connectors.errors import SourceError
 from app.connectors.session import Session
 from app.connectors.targets import At, Keep, each_target
@@ -135,7 +136,10 @@ class YouTubeConnector(Connector[Config]):
 
     async def _film(self, source: str, film: FilmTarget, place: Cursor, memory: Cursor) -> AsyncGenerator[Found]:
         begun = msgspec.convert(place, Place) if place else None
-        known = begun.known if begun else await self._known(film, msgspec.convert(memory, Known))
+        refused: list[Refused] = []
+        known = begun.known if begun else await self._known(film, msgspec.convert(memory, Known), refused)
+        for each in refused:
+            yield each
         if not known.videos:
             yield Note(f"{film.film_id}: no video is certainly about it")
             yield Keep(msgspec.to_builtins(known))
@@ -143,7 +147,10 @@ class YouTubeConnector(Connector[Config]):
         if begun is None and not memory:
             # A search is dear: what it found is kept before anything else is asked.
             yield At(msgspec.to_builtins(Place(known)))
-        for video in await self._there(known):
+        videos = await self._there(known)
+        for each in videos.refused:
+            yield each
+        for video in videos.good:
             if begun is not None and video.id < begun.video:
                 continue
             newest, count = known.videos[video.id]
@@ -152,8 +159,8 @@ class YouTubeConnector(Connector[Config]):
             at = begun if begun is not None and begun.video == video.id else Place(known, video.id)
             try:
                 async with aclosing(self._comments(source, film, video, at, newest)) as said:
-                    async for each in said:
-                        yield each
+                    async for found in said:
+                        yield found
             except CommentsClosedError as error:
                 yield Note(f"{film.film_id}: {error}")
             yield At(msgspec.to_builtins(Place(known, f"{video.id}{DONE}")))
@@ -171,6 +178,8 @@ class YouTubeConnector(Connector[Config]):
                     raise
                 at = Place(at.known, video.id)
                 continue
+            for each in page.refused:
+                yield each
             for review in page.reviews:
                 yield observed(review)
             at.newest = max(at.newest, page.newest)
@@ -180,7 +189,7 @@ class YouTubeConnector(Connector[Config]):
             yield At(msgspec.to_builtins(at))
         at.known.videos[video.id] = (max(at.newest, known), video.comments or 0)
 
-    async def _known(self, film: FilmTarget, known: Known) -> Known:
+    async def _known(self, film: FilmTarget, known: Known, refused: list[Refused]) -> Known:
         """The film's videos: those of the configuration, else what an earlier search found, else what one finds now."""
         listed = self.config.videos.get(film.film_id)
         if listed is not None:
@@ -193,14 +202,16 @@ class YouTubeConnector(Connector[Config]):
         found = await self.session.get_parsed(
             f"{API}/search", asked, parse=partial(parse_search, film=film), bucket=SEARCH
         )
-        chosen = sorted(dict.fromkeys(found[: self.config.most_videos]))
+        refused += found.refused
+        chosen = sorted(dict.fromkeys(found.good[: self.config.most_videos]))
         return Known(dict.fromkeys(chosen, ("", 0)), 0.0 if chosen else now)
 
-    async def _there(self, known: Known) -> list[Video]:
+    async def _there(self, known: Known) -> Elements[Video]:
         """Those of the videos that are still to be seen, by their ids."""
         asked = self._keyed(part="snippet,statistics", id=",".join(sorted(known.videos)), maxResults=50)
         found = await self.session.get_parsed(f"{API}/videos", asked, parse=parse_videos)
-        return sorted((video for video in found if video.id in known.videos), key=lambda video: video.id)
+        there = sorted((video for video in found.good if video.id in known.videos), key=lambda video: video.id)
+        return Elements(there, found.refused)
 
     async def _page(self, source: str, film: FilmTarget, video: Video, token: str | None) -> Comments:
         asked = self._keyed(

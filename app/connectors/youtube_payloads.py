@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from app.connectors.answers import Answer, decoded
-from app.connectors.base import FilmTarget
+from app.connectors.base import FilmTarget, Refused
+from app.connectors.elements import Each, Elements, Raws
 from app.connectors.errors import NotFoundError, SourceError
 from app.connectors.google_payloads import cse_fault
 from app.connectors.movielens import moment
@@ -46,6 +47,7 @@ class Comments(NamedTuple):
     """A page of comments with the newest moment in it (RFC 3339), and where the next page begins."""
 
     reviews: list[ReviewObserved]
+    refused: list[Refused]
     newest: str
     oldest: str
     next: str | None
@@ -56,31 +58,28 @@ class _Id(msgspec.Struct):
 
 
 class _Titles(msgspec.Struct):
-    title: str = ""
-    description: str = ""
+    title: str | None = None
+    description: str | None = None
 
 
 class _Result(msgspec.Struct):
     id: _Id
-    snippet: _Titles = msgspec.field(default_factory=_Titles)
+    snippet: _Titles | None = None
 
 
-class _Results(msgspec.Struct):
-    items: list[_Result]
+class _List(msgspec.Struct):
+    items: Raws
+    nextPageToken: str | None = None  # noqa: N815
 
 
 class _Statistics(msgspec.Struct):
-    commentCount: str | None = None  # noqa: N815
+    commentCount: int | None = None  # noqa: N815
 
 
 class _Video(msgspec.Struct):
     id: str
-    snippet: _Titles = msgspec.field(default_factory=_Titles)
-    statistics: _Statistics = msgspec.field(default_factory=_Statistics)
-
-
-class _Videos(msgspec.Struct):
-    items: list[_Video]
+    snippet: _Titles | None = None
+    statistics: _Statistics | None = None
 
 
 class _Channel(msgspec.Struct):
@@ -88,12 +87,12 @@ class _Channel(msgspec.Struct):
 
 
 class _Text(msgspec.Struct):
-    textDisplay: str = ""  # noqa: N815
-    textOriginal: str = ""  # noqa: N815
-    publishedAt: str = ""  # noqa: N815
-    updatedAt: str = ""  # noqa: N815
+    textDisplay: str | None = None  # noqa: N815
+    textOriginal: str | None = None  # noqa: N815
+    publishedAt: str | None = None  # noqa: N815
+    updatedAt: str | None = None  # noqa: N815
     authorDisplayName: str | None = None  # noqa: N815
-    authorChannelId: _Channel = msgspec.field(default_factory=_Channel)  # noqa: N815
+    authorChannelId: _Channel | None = None  # noqa: N815
 
 
 class _Comment(msgspec.Struct):
@@ -102,16 +101,18 @@ class _Comment(msgspec.Struct):
 
 
 class _Top(msgspec.Struct):
-    topLevelComment: _Comment  # noqa: N815
+    """Without a comment where that was deleted and answers to it were not."""
+
+    topLevelComment: _Comment | None = None  # noqa: N815
 
 
 class _Thread(msgspec.Struct):
     snippet: _Top
 
 
-class _Threads(msgspec.Struct):
-    items: list[_Thread]
-    nextPageToken: str | None = None  # noqa: N815
+_results: Final = Each(_Result, "a result")
+_videos: Final = Each(_Video, "a video")
+_threads: Final = Each(_Thread, "a comment")
 
 
 def youtube_fault(answer: Answer) -> SourceError | None:
@@ -132,33 +133,34 @@ def youtube_fault(answer: Answer) -> SourceError | None:
     return cse_fault(answer)
 
 
-def parse_search(body: bytes, film: FilmTarget) -> list[str]:
+def parse_search(body: bytes, film: FilmTarget) -> Elements[str]:
     """Ids of the videos of a search that are about the film. Raises MalformedError or IncompleteError."""
-    found = decoded(body, _Results).items
-    return [
-        each.id.videoId
-        for each in found
-        # Titles in answers to searches are escaped for HTML, those of videos are not.
-        if each.id.videoId and about(film, html.unescape(each.snippet.title), html.unescape(each.snippet.description))
-    ]
+    found, refused = _results(decoded(body, _List).items)
+    # Titles in answers to searches are escaped for HTML, those of videos are not.
+    said = ((each.id.videoId, [html.unescape(text) for text in _said(each.snippet)]) for each in found)
+    return Elements([video for video, texts in said if video and about(film, *texts)], refused)
 
 
-def parse_videos(body: bytes) -> list[Video]:
+def parse_videos(body: bytes) -> Elements[Video]:
     """The videos that there still are. Raises MalformedError or IncompleteError."""
-    return [
-        Video(each.id, each.snippet.title, each.snippet.description, _count(each.statistics.commentCount))
-        for each in decoded(body, _Videos).items
+    found, refused = _videos(decoded(body, _List).items)
+    made = [
+        Video(each.id, *_said(each.snippet), comments=each.statistics.commentCount if each.statistics else None)
+        for each in found
     ]
+    return Elements(made, refused)
 
 
 def parse_comments(body: bytes, film_id: str, video: str, source: str) -> Comments:
     """A page of top-level comments as reviews, without scores: what YouTube counts is no rating of a film."""
-    page = decoded(body, _Threads)
-    comments = [thread.snippet.topLevelComment for thread in page.items]
+    page = decoded(body, _List)
+    threads, refused = _threads(page.items)
+    comments = [comment for thread in threads if (comment := thread.snippet.topLevelComment) is not None]
     made = [_review(comment, film_id, video, source) for comment in comments]
-    moments = sorted(comment.snippet.publishedAt for comment in comments)
+    moments = sorted(filter(None, (comment.snippet.publishedAt for comment in comments)))
     newest, oldest = (moments[-1], moments[0]) if moments else ("", "")
-    return Comments([review for review in made if review is not None], newest, oldest, page.nextPageToken or None)
+    reviews = [review for review in made if review is not None]
+    return Comments(reviews, refused, newest, oldest, page.nextPageToken or None)
 
 
 def about(film: FilmTarget, title: str, description: str) -> bool:
@@ -183,7 +185,7 @@ def about(film: FilmTarget, title: str, description: str) -> bool:
 
 def _review(comment: _Comment, film_id: str, video: str, source: str) -> ReviewObserved | None:
     said = comment.snippet
-    text = (said.textOriginal or said.textDisplay).strip()
+    text = (said.textOriginal or said.textDisplay or "").strip()
     if not text:
         return None
     return ReviewObserved(
@@ -191,17 +193,17 @@ def _review(comment: _Comment, film_id: str, video: str, source: str) -> ReviewO
         source=source,
         source_record_id=comment.id,
         text=text[:LONGEST_TEXT],
-        author=pseudonym(source, said.authorChannelId.value or said.authorDisplayName),
+        author=pseudonym(source, (said.authorChannelId or _Channel()).value or said.authorDisplayName),
         observed_at=_when(said.updatedAt or said.publishedAt),
         url=f"{WATCH}?v={video}&lc={comment.id}",
     )
 
 
-def _count(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+def _said(snippet: _Titles | None) -> tuple[str, str]:
+    return (snippet.title or "", snippet.description or "") if snippet else ("", "")
 
 
-def _when(text: str) -> str | None:
+def _when(text: str | None) -> str | None:
     try:
         return moment(text) if text else None
     except Rejected:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from app.connectors.base import PersonTarget, Request
-from app.connectors.commons_payloads import parse_item, parse_pictures
+from app.connectors.commons_payloads import licence, parse_item, parse_pictures
 from app.connectors.errors import MalformedError
 from tests.connectors.service import Service, instead, serving, status
 from tests.connectors.suite import NAME, Broker, ConnectorSuite, FakeClock
@@ -181,6 +181,53 @@ def test_a_page_that_is_missing_or_no_picture_gives_nothing() -> None:
     body = msgspec.json.encode(
         {"query": {"pages": [{"title": "File:Gone.jpg", "missing": True}, page("File:Talk.ogg", 500)]}}
     )
-    assert parse_pictures(body, SOMEBODY, "commons") == ([], {})
+    assert parse_pictures(body, SOMEBODY, "commons") == ([], [], {})
     with pytest.raises(MalformedError):
-        parse_pictures(b'{"query":{"pages":[{"title":7}]}}', SOMEBODY, "commons")
+        parse_pictures(b'{"query":{"pages":{"7":{"title":"File:A.jpg"}}}}', SOMEBODY, "commons")
+
+
+@pytest.mark.parametrize(
+    ("info", "refused"),
+    [
+        ({"filehidden": True, "suppressed": True}, 0),
+        ({"filemissing": True, "mime": None, "width": None}, 0),
+        ({"url": None, "mime": "image/jpeg"}, 1),
+        ({"url": "https://u.example/a.jpg", "mime": 7}, 1),
+        (None, 1),
+    ],
+)
+async def test_a_file_that_cannot_be_seen_costs_itself_and_not_the_category(
+    tmp_path: Path, info: dict[str, Any] | None, refused: int
+) -> None:
+    class Hidden(Wikis):
+        def generated(self, asked: dict[str, str], width: int) -> dict[str, Any]:
+            answer = super().generated(asked, width)
+            answer["query"]["pages"].insert(0, {"title": "File:Hidden.jpg", "imageinfo": [info]})
+            return answer
+
+    suite = TestCommons()
+    suite.request = lambda: Request(NAME, people=PEOPLE[:1])  # type: ignore[method-assign]
+    async with serving(Hidden()) as site:
+        broker = Broker()
+        report = await suite.run(site, tmp_path, FakeClock(), broker)
+    found = [each["context_url"].rpartition(":")[2] for each in broker.records("images-found")]
+    assert found == ["DiCaprio_2002.png", "Leonardo_DiCaprio_2014.jpg", "DiCaprio_Oscars.jpg", "Old.tif"]
+    # One on each of the category's two pages.
+    assert report.refused == 2 * refused
+
+
+async def test_what_runs_tell_of_a_search_is_without_the_name(tmp_path: Path) -> None:
+    suite = TestCommons()
+    nobody = (PersonTarget(celebrity_id="tmdb:person/3896", name="Liam Neeson", tmdb=3896),)
+    suite.request = lambda: Request(NAME, people=nobody)  # type: ignore[method-assign]
+    async with serving(suite.service()) as site:
+        site.faults.append(status(404))
+        report = await suite.run(site, tmp_path, FakeClock(), Broker(), ways=["search"])
+    assert report.notes[-1].startswith("tmdb:person/3896: ")
+    assert "Neeson" not in report.notes[-1]
+
+
+def test_a_licence_that_is_null_is_none() -> None:
+    assert licence({"LicenseShortName": {"value": None}, "Artist": None, "LicenseUrl": {"value": "https://l"}}) == (
+        "https://l"
+    )

@@ -237,8 +237,20 @@ def test_addresses_that_are_no_web_addresses_are_left_out() -> None:
     body = b'{"items":[{"link":"data:image/png;base64,AA"},{"link":"x-raw-image:///1"},{"link":"https://h/1.jpg"}]}'
     assert [image.url for image in parse_cse(body, SOMEBODY, "g").found] == ["https://h/1.jpg"]
     body = b'{"images_results":[{"position":1},{"original":"ftp://h/1"},{"original":"https://h/1.jpg"}]}'
-    assert [image.url for image in parse_serpapi(body, SOMEBODY, "g")] == ["https://h/1.jpg"]
-    assert parse_serpapi(b'{"error":"Google hasn\'t returned any results for this query."}', SOMEBODY, "g") == []
+    assert [image.url for image in parse_serpapi(body, SOMEBODY, "g").found] == ["https://h/1.jpg"]
+    assert parse_serpapi(b'{"error":"Google hasn\'t returned any results for this query."}', SOMEBODY, "g").found == []
+
+
+async def test_what_runs_tell_of_a_search_is_without_the_name(tmp_path: Path) -> None:
+    for suite in (TestGoogleCse(), TestSerpApi()):
+        async with serving(suite.service()) as site:
+            site.faults.append(instead("[]", "application/json"))
+            site.faults.append(status(404))
+            report = await suite.run(site, tmp_path / type(suite).__name__, FakeClock(), Broker())
+        assert len(report.faults) == 1
+        assert len(report.notes) == 1
+        told = f"{report.faults}{report.notes}"
+        assert not [name for name in ("Tilda", "Leonardo", "Liam") if name in told]
 
 
 def test_googles_own_service_needs_a_search_engine() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from app.connectors.errors import IncompleteError, MalformedError
 from app.connectors.messenger_payloads import Said as Message
-from app.connectors.messenger_payloads import parse_message, parse_room, parse_update, parse_update_id, parse_updates
+from app.connectors.messenger_payloads import parse_message, parse_room, parse_update, parse_updates
 
 CHAT = {"id": -1, "type": "group"}
+LOST = b'{"type":"m.room.message","body":"very private"}'
 
 
 def update(**message: object) -> bytes:
@@ -26,14 +27,32 @@ def test_what_is_no_answer_is_malformed_or_cut(body: bytes) -> None:
 def test_errors_do_not_show_what_was_said() -> None:
     for parse, body in (
         (parse_updates, b'{"result":"very private"}'),
-        (parse_update_id, b'{"message":{"text":"very private"}}'),
-        (lambda body: parse_room(body, "!r"), b'{"chunk":[{"type":"m.room.message","body":"very private"}]}'),
+        (parse_updates, b'{"result":[{"message":{"text":"very private"}}]}'),
+        (lambda body: parse_room(body, "!r"), b'{"chunk":[%s]}' % b",".join([LOST] * 3)),
         (lambda body: parse_room(body, "!r"), b'{"chunk":very private}'),
     ):
         with pytest.raises(MalformedError) as caught:
             parse(body)
         assert b"private" not in caught.value.raw
         assert "private" not in str(caught.value)
+
+
+def test_an_update_without_a_number_costs_itself_and_shows_nothing() -> None:
+    body = b'{"result":[{"update_id":null,"message":{"text":"very private"}},"very private",%s]}' % update(text="Heat")
+    found = parse_updates(body)
+    assert [number for number, _ in found.good] == [1]
+    assert [each.raw for each in found.refused] == [b"", b""]
+    assert "private" not in repr(found.refused)
+
+
+def test_an_event_that_has_no_sense_costs_itself_and_shows_nothing() -> None:
+    good = b'{"type":"m.room.message","event_id":"$1","content":{"msgtype":"m.text","body":"Heat"}}'
+    null = b'{"type":"m.room.message","event_id":"$2","sender":null,"origin_server_ts":null,"content":null}'
+    room = parse_room(b'{"chunk":[%s],"end":"t2"}' % b",".join([LOST, null, good]), "!r")
+    assert ([said.text for said in room.said], room.end) == (["Heat"], "t2")
+    (refused,) = room.refused
+    assert "private" not in refused.reason
+    assert refused.raw == b""
 
 
 def test_a_picture_has_a_caption() -> None:

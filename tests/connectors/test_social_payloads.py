@@ -28,7 +28,7 @@ def post(text: str, *addresses: str) -> Post:
     return Post("1", text, addresses, None, None, None, "somebody", "1")
 
 
-@pytest.mark.parametrize("body", [b"{}", b'[{"content":"x"}]', b"[1]", b""])
+@pytest.mark.parametrize("body", [b"{}", b'[{"content":"x"},{},null]', b"[1,2,3]", b""])
 def test_what_is_no_timeline_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedError):
         parse_mastodon(body, "https://m.example", None)

@@ -329,8 +329,8 @@ def test_what_youtube_means_by_an_error(code: int, body: bytes, expected: type) 
 
 def test_odd_answers_are_read() -> None:
     results = b'{"items":[{"id":{"kind":"youtube#channel","channelId":"UC"}},{"id":{"videoId":"x"}}]}'
-    assert parse_search(results, FILMS[0]) == []
-    (video,) = parse_videos(b'{"items":[{"id":"x","snippet":{"title":"t"},"statistics":{"viewCount":"1"}}]}')
+    assert parse_search(results, FILMS[0]).good == []
+    (video,) = parse_videos(b'{"items":[{"id":"x","snippet":{"title":"t"},"statistics":{"viewCount":"1"}}]}').good
     assert video.comments is None
     thread = '{"snippet":{"topLevelComment":{"id":"1","snippet":{"textDisplay":"%s","publishedAt":"soon"}}}}'
     body = f'{{"items":[{thread % "Fine."},{thread % " "}]}}'.encode()
