@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, overload
 
@@ -19,6 +20,9 @@ from app.connectors.errors import (
 
 T = TypeVar("T")
 SHOWN: Final = 200
+_ESCAPES: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -70,7 +74,10 @@ def decoded(body: bytes, shape: type[T], place: str = ...) -> T: ...
 @overload
 def decoded(body: bytes, shape: Any, place: str = ...) -> Any: ...
 def decoded(body: bytes, shape: Any, place: str = "the answer") -> Any:
-    """JSON held to a shape. Raises IncompleteError where it ends in the middle, else MalformedError."""
+    """JSON held to a shape. Raises IncompleteError where it ends in the middle, else MalformedError.
+
+    Half a letter, which is where services in JavaScript cut a text, becomes a replacement character.
+    """
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
@@ -78,6 +85,9 @@ def decoded(body: bytes, shape: Any, place: str = "the answer") -> Any:
     except RecursionError as error:
         raise MalformedError(f"{place}: JSON nested too deep", body) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+        if whole != body:
+            return decoded(whole, shape, place)
         if "truncated" in str(error) and body.strip():
             raise IncompleteError(f"{place}: the JSON ends in the middle") from error
         began = body[:SHOWN].decode("utf-8", "replace").strip()

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from app.connectors.base import FilmTarget, PersonTarget, Refused, Request
 from app.connectors.elements import NONSENSE, Each
-from app.connectors.errors import MAX_RAW, MalformedError
+from app.connectors.errors import MAX_RAW, IncompleteError, MalformedError
 from app.connectors.google_payloads import parse_cse, parse_serpapi
 from app.connectors.mediawiki import values_of
 from app.connectors.news_payloads import parse_gdelt, parse_guardian, parse_newsapi
@@ -262,6 +262,17 @@ def test_a_candidate_that_has_no_sense_is_none_of_the_candidates() -> None:
     with pytest.raises(MalformedError):
         parse_pages(b'{"query":{"pages":[{"title":null}]}}')
     assert parse_views(b'{"items":[{"views":3},{"views":null},{}]}') == 3
+
+
+@pytest.mark.parametrize("text", [rb"cut \ud83d", rb"\uDE00 and more of it", rb"\\ud83d \ud83d\u2026 and so on"])
+def test_a_letter_that_was_cut_in_its_middle_costs_that_letter(text: bytes) -> None:
+    body = (
+        rb'{"totalResults":2,"articles":[{"url":"https://a","title":"%s"},{"url":"https://b","title":"\ud83d\ude00"}]}'
+    )
+    first, second = parse_newsapi(body % text, "en").articles
+    assert (first.title.count("\ufffd"), second.title) == (1, "\U0001f600")
+    with pytest.raises(IncompleteError):
+        parse_newsapi((body % text)[:-9], "en")
 
 
 async def test_pages_behind_a_result_without_an_address_are_asked_for(tmp_path: Path) -> None:
