@@ -160,3 +160,22 @@ def test_what_is_public_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(tree), "the module has no docstring"
     silent = [node.name for node in _public(tree) if not ast.get_docstring(node) and not _is_overload(node)]
     assert silent == []
+
+
+def test_every_metric_is_set_somewhere() -> None:
+    setting = {"inc", "dec", "set", "observe"}
+    named = {
+        target.id
+        for node in _parsed(ROOT / "app" / "observe" / "metrics.py").body
+        if isinstance(node, ast.AnnAssign) and isinstance(target := node.target, ast.Name) and target.id != "REGISTRY"
+    }
+    assert len(named) > 10
+    calls = [
+        ast.unparse(node.func)
+        for path in MODULES
+        if "metrics." in path.read_text()
+        for node in ast.walk(_parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in setting
+    ]
+    found = {match[1] for call in calls if (match := re.match(r"metrics\.([A-Z_]+)\b", call))}
+    assert sorted(named - found) == []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from app.observe import metrics
 from app.settings import Settings
 from models.snapshot import Snapshot, SnapshotCorrupt, SnapshotIncompatible, digest_of, pack, unpack
 
@@ -97,6 +98,7 @@ class SnapshotKeeper:
         """
         snapshot = Snapshot.of(learner, topic=topic, applied_offset=applied_offset, created_at=self._now())
         digest = await asyncio.to_thread(self._write, model, snapshot)
+        metrics.SNAPSHOTS.labels(model).inc()
         facts = {
             "lessons": snapshot.counts,
             "metrics": snapshot.metrics,

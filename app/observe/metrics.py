@@ -38,7 +38,10 @@ REROUTED: Final = Counter(
 )
 GATE_OPEN: Final = Gauge("marquee_gate_open", "1 while source events are being read", registry=REGISTRY)
 MODEL_ERROR: Final = Gauge(
-    "marquee_model_error", "Prequential error on the 0-10 scale, by measure", ["model", "measure"], registry=REGISTRY
+    "marquee_model_error",
+    "Prequential error of a model and its baselines, by measure: of ratings on the 0-10 scale, of answers the share wrong",
+    ["model", "measure"],
+    registry=REGISTRY,
 )
 SNAPSHOT_AGE: Final = Gauge(
     "marquee_snapshot_age_seconds", "Seconds since the model's newest snapshot", ["model"], registry=REGISTRY

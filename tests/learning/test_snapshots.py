@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.learning.snapshots import SnapshotKeeper
+from app.observe import metrics
 from app.storage.memory import MemoryStore
 from models.face_learner import FaceLearner
 from models.rating_learner import RatingLearner
@@ -128,3 +129,9 @@ async def test_no_snapshot_outlives_a_person_who_is_forgotten(
     found = await keeper.newest("faces", FaceLearner.from_bytes)
     assert found is not None
     assert (found[0].faces_of("Q1"), found[0].faces_of("Q2"), found[0].forgotten_up_to) == (0, 1, 9)
+
+
+async def test_every_snapshot_is_counted(keeper: SnapshotKeeper) -> None:
+    await keeper.put("counted", TOPIC, taught(5), 4)
+    await keeper.put("counted", TOPIC, taught(9), 8)
+    assert metrics.REGISTRY.get_sample_value("marquee_snapshots_total", {"model": "counted"}) == 2

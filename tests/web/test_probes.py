@@ -9,7 +9,11 @@ import pytest
 from faust.types import TP
 
 from app.observe import metrics
+from app.web.gauges import prediction_errors
 from app.web.probes import Ping
+from models.face_learner import FaceLearner
+from models.rating_learner import RatingLearner
+from models.review_learner import ReviewLearner
 from tests.web.conftest import Running, Start
 from tests.web.stand_ins import make_worker
 
@@ -123,7 +127,7 @@ async def test_passwords_in_addresses_are_not_shown(start: Start) -> None:
 
 async def test_metrics_show_lag_gate_and_snapshot_age_and_forget_what_went_elsewhere(running: Running) -> None:
     worker = running.worker
-    worker.own_model({"mae": 0.9})
+    worker.own_model({"mae": 0.9, "running_mean": 1.1, "mae_cold": None, "drifts": 2.0})
     worker.keeper.newest_at["future-rating"] = running.service.site.now() - 30
     worker.app.ends[TP("ratings", 2)] = 11
     async with running.get("/metrics") as response:
@@ -132,6 +136,10 @@ async def test_metrics_show_lag_gate_and_snapshot_age_and_forget_what_went_elsew
     assert "marquee_gate_open 1.0" in text
     assert 'marquee_lag{partition="2",stage="clean",topic="ratings"} 11.0' in text
     assert re.search(r'marquee_snapshot_age_seconds\{model="future-rating"\} [3-9]\d', text)
+    assert dict(re.findall(r'marquee_model_error\{measure="(\w+)",model="future-rating"\} (\S+)', text)) == {
+        "mae": "0.9",
+        "running_mean": "1.1",
+    }
     worker.gate_open = False
     worker.learners["future-rating"].lessons = None
     async with running.get("/metrics") as response:
@@ -139,6 +147,21 @@ async def test_metrics_show_lag_gate_and_snapshot_age_and_forget_what_went_elsew
     assert "marquee_gate_open 0.0" in text
     assert "marquee_lag{" not in text
     assert "marquee_snapshot_age_seconds{" not in text
+    assert "marquee_model_error{" not in text
+
+
+@pytest.mark.parametrize(
+    ("learner", "shown"),
+    [
+        (RatingLearner, {"mae": 0.25, "global_mean": 0.25, "running_mean": 0.25, "damped_mean_3": 0.25}),
+        (ReviewLearner, {"wrong": 0.75, "wrong_majority": 0.75}),
+        (FaceLearner, {"wrong": 0.75, "wrong_majority": 0.75, "wrong_met": 0.75}),
+    ],
+)
+def test_each_model_shows_its_error_beside_those_of_its_baselines(learner: Any, shown: dict[str, float]) -> None:
+    errors = dict(prediction_errors(dict.fromkeys(learner().metrics(), 0.25)))
+    assert errors.items() >= shown.items()
+    assert not errors.keys() & {"drifts", "auc"}
 
 
 async def test_the_pulse_counts_events_a_second_for_each_stage() -> None:
