@@ -131,16 +131,17 @@ class Fetcher:
         return await session.request(method, target, headers=headers, data=data, allow_redirects=False)
 
     async def _small_file(self, url: str) -> tuple[int, bytes]:
-        try:
-            async with self.request(url, {"Accept-Encoding": "identity"}) as response:
-                found = bytearray()
-                async for chunk in response.content.iter_chunked(1 << 16):
-                    found += chunk
-                    if len(found) >= MOST_BYTES:
-                        break
-                return response.status, bytes(found)
-        except SourceError as error:
-            raise OSError(str(error)) from None
+        """A robots.txt. Raises SourceError, which must not be taken for a site that wants to be left alone."""
+        async with self.request(url, {"Accept-Encoding": "identity"}) as response:
+            if response.status >= 500 or response.status == 429:
+                after = retry_after(response.headers.get("Retry-After"), self.clock.now())
+                raise RetryableError(f"{url}: answered {response.status}", after)
+            found = bytearray()
+            async for chunk in response.content.iter_chunked(1 << 16):
+                found += chunk
+                if len(found) >= MOST_BYTES:
+                    break
+            return response.status, bytes(found)
 
 
 def in_words(url: str) -> str:

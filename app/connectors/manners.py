@@ -10,9 +10,14 @@ from app.connectors.guard import authority
 async def asked_pause(fetcher: Fetcher, url: str, shown: str) -> float:
     """Seconds that the site wants between two requests; 0 where it asks for none.
 
-    Raises BlockedError where it wants to be left alone, RetryableError where its pause outlasts our patience.
+    Raises BlockedError where it wants to be left alone, RetryableError where its pause outlasts our patience or its
+    rules cannot be had now, and what the guard says where they lie at a private address.
     """
-    if not await fetcher.robots.allows(url):
+    try:
+        allows = await fetcher.robots.allows(url)
+    except RetryableError as error:
+        raise RetryableError(f"{shown}: robots.txt cannot be read now: {error}", error.after) from None
+    if not allows:
         raise BlockedError(f"{shown}: robots.txt asks programs to leave it alone")
     pause = fetcher.robots.delay(url)
     left = fetcher.shared.spacing(authority(url)).left() if pause else 0.0

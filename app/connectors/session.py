@@ -250,7 +250,10 @@ class Session:
         log.warning("%s; trying again in %.1f s", self.redact(str(error) or "too slow"), wait)
 
     async def _pause(self, url: str, shown: str) -> float:
-        return await asked_pause(self._fetcher, url, shown) if self._config.robots else 0.0
+        try:
+            return await asked_pause(self._fetcher, url, shown) if self._config.robots else 0.0
+        except SourceError as error:
+            raise self._credentials.clean(error) from None
 
     async def _pay(self, url: str, pause: float, bucket: str, cost: int) -> None:
         if pause:
@@ -263,8 +266,7 @@ class Session:
         self.counters.bytes += len(body)
         self.counters.throttled += response.status == 429
         self.counters.not_modified += response.status == 304
-        links: Mapping[str, Any] = response.links
-        following = links.get("next", {}).get("url")
+        following: Any = response.links.get("next", {}).get("url")
         return Answer(
             shown,
             response.status,

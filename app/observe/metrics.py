@@ -39,7 +39,7 @@ REROUTED: Final = Counter(
 GATE_OPEN: Final = Gauge("marquee_gate_open", "1 while source events are being read", registry=REGISTRY)
 MODEL_ERROR: Final = Gauge(
     "marquee_model_error",
-    "Prequential error of a model and its baselines, by measure: of ratings on the 0-10 scale, of answers the share wrong",
+    "Prequential error of a model and its baselines, by measure: 0-10 of ratings, the share wrong of answers",
     ["model", "measure"],
     registry=REGISTRY,
 )

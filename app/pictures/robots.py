@@ -20,7 +20,7 @@ REFUSALS: Final = frozenset({"noindex", "noimageindex", "noai", "noimageai", "no
 """Words of X-Robots-Tag that speak against keeping a picture or learning from it."""
 
 Get = Callable[[str], Awaitable[tuple[int, bytes]]]
-"""Fetches a small file: its status and its bytes. Raises OSError where no answer came."""
+"""Fetches a small file: its status and its bytes. OSError where no answer came is no rules; others go to who asked."""
 
 
 class Robots:

@@ -191,6 +191,25 @@ async def test_robots_are_asked_before_a_feed(tmp_path: Path) -> None:
     assert (report.error_class, broker.sent()) == ("Blocked", [])
 
 
+async def test_a_feed_whose_robots_txt_is_in_trouble_is_asked_again_by_the_next_run(tmp_path: Path) -> None:
+    class Troubled(Feeds):
+        """Knows its rules later."""
+
+        rules = 503
+
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            if request.path == "/robots.txt":
+                return web.Response(status=self.rules)
+            return await super().handle(request)
+
+    async with serving(Troubled()) as site:
+        _, report = await _run(tmp_path, site, feeds=["two.xml"], robots=True)
+        assert (report.status, report.reaction, report.error_class) == ("failed", "retry", "Retryable")
+        site.rules = 404
+        broker, report = await _run(tmp_path, site, feeds=["two.xml"], robots=True)
+    assert (report.status, len(broker.sent())) == ("success", 2)
+
+
 async def test_a_pattern_tells_the_film_in_the_titles_of_entries(tmp_path: Path) -> None:
     async with serving(Feeds()) as site:
         broker, _ = await _run(tmp_path, site, feeds=["two.xml"], title=r"^(?P<title>.+?) \((?P<year>\d{4})\)")

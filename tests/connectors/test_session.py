@@ -47,7 +47,11 @@ class Echo(Service):
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Robots first."""
         if request.path == "/robots.txt":
-            return web.Response(text=self.robots) if self.robots else web.Response(status=503)
+            return (
+                web.Response(text=self.robots)
+                if self.robots
+                else web.Response(status=503, headers={"Retry-After": "9"})
+            )
         return await super().handle(request)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -151,11 +155,38 @@ async def test_a_page_that_robots_txt_names_is_not_asked_for(echo: Echo) -> None
         assert await session.get_json("public")
         with pytest.raises(BlockedError, match=r"robots\.txt"):
             await session.get_json("private/page")
+    assert len(echo.asked) == 1
+
+
+async def test_a_site_whose_robots_txt_cannot_be_read_now_may_be_asked_later(echo: Echo) -> None:
     echo.robots = ""
     async with _session(echo, robots=True) as session:
-        with pytest.raises(BlockedError):
+        with pytest.raises(RetryableError, match=r"public: robots\.txt cannot be read now: .*answered 503") as error:
             await session.get_json("public")
-    assert len(echo.asked) == 1
+        assert error.value.after == 9
+        assert echo.asked == []
+        echo.robots = "User-agent: *\nAllow: /\n"
+        assert await session.get_json("public")
+
+
+async def test_a_server_that_is_down_does_not_ask_programs_to_leave_it_alone() -> None:
+    echo = Echo()
+    async with serving(echo):
+        pass
+    async with _session(echo, robots=True) as session:
+        with pytest.raises(RetryableError, match=r"robots\.txt cannot be read now: .*Cannot connect"):
+            await session.get_json("public")
+        with pytest.raises(RetryableError, match=r"robots\.txt cannot be read now: .*Cannot connect"):
+            async with session.stream(f"{echo.url}/file", {}):
+                pass
+
+
+@pytest.mark.parametrize("robots", [True, False])
+async def test_a_private_address_is_refused_by_the_guard_whether_robots_are_asked_or_not(robots: bool) -> None:
+    async with _session(robots=robots) as session:
+        with pytest.raises(SourceError, match=r"private address.*\[fetch\] allow") as error:
+            await session.get_json("http://127.0.0.1:9/feed")
+    assert error.value.reaction == "stop"
 
 
 async def test_the_pause_that_robots_txt_asks_for_is_kept_by_all_who_ask_that_host(echo: Echo) -> None:
