@@ -141,7 +141,9 @@ class Worker:
     async def prepare(self) -> None:
         """Answer probes, wait for Kafka, declare topics, connect, start learners and tracking."""
         await self.app.add_runtime_dependency(self.web)
-        await wait_for_kafka(self.settings, self._stopping)
+        if not await wait_for_kafka(self.settings, self._stopping):
+            # Faust starts nothing more of an app that was told to stop.
+            return
         await declare(self.settings)
         await keep_as_long(self.settings)
         for producer in self._producers:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from app.cli.call import Call, CliError, command, run
 
 if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
     from app.embedded.up import Running
     from app.settings import Settings
+
+POLL_SECONDS: Final = 0.5
+POLL_TIMEOUT: Final = 10.0
 
 
 def add_to(main: click.Group) -> None:
@@ -63,8 +68,46 @@ async def _run(call: Call, settings: Settings, embedded: bool, web_port: int | N
     else:
         click.echo(f"starting {workers} worker(s) for {settings.broker.url} ...", err=True)
         marquee = LocalWorkers(settings, settings.data_dir, count=workers, web_port=web_port, config=_config(call))
-    await run_until_stopped(marquee, lambda running: _welcome(running, settings))
+    if embedded:
+        await run_until_stopped(marquee, lambda running: _welcome(running, settings))
+    else:
+        await run_until_stopped(marquee, lambda _: None, lambda running: _announce(running, settings))
     click.echo("stopped", err=True)
+
+
+async def _announce(running: Running, settings: Settings) -> None:
+    """Say that it is up once it is, and before that what it waits for; never returns."""
+    import asyncio
+
+    import aiohttp
+
+    told: tuple[str, ...] = ()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=POLL_TIMEOUT)) as session:
+        while (missing := await _waits_for(session, f"{running.web_url}/readyz", settings)) is not None:
+            if missing and missing != told:
+                told = missing
+                click.echo(f"started; waiting for {' and '.join(missing)} (Ctrl-C stops it)", err=True)
+            await asyncio.sleep(POLL_SECONDS)
+    _welcome(running, settings)
+    await asyncio.Event().wait()
+
+
+async def _waits_for(session: ClientSession, url: str, settings: Settings) -> tuple[str, ...] | None:
+    """The servers that a worker misses, none where it only is not ready yet; None where it is ready."""
+    import aiohttp
+
+    from app.cli.checks import shown
+
+    servers = {"kafka": f"Kafka at {shown(settings.broker.url)}", "mongo": f"MongoDB at {shown(settings.mongo.url)}"}
+    try:
+        async with session.get(url) as response:
+            if response.status == 200:
+                return None
+            checks = (await response.json())["checks"]
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError):
+        # A worker that is gone is started again, or its end is told elsewhere.
+        return ()
+    return tuple(text for name, text in servers.items() if not checks[name]["ok"])
 
 
 def _config(call: Call) -> Path | None:

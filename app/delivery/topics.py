@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import Final
 
@@ -34,9 +35,9 @@ def partitions(settings: Settings) -> dict[str, int]:
     return partition_counts(settings.topics.partitions)
 
 
-async def wait_for_kafka(settings: Settings, stopping: asyncio.Event) -> None:
-    """Return once a broker answers; the log says what is waited for."""
-    for attempt in range(1_000_000):
+async def wait_for_kafka(settings: Settings, stopping: asyncio.Event) -> bool:
+    """True once a broker answers, False where the worker stops before; the log says what is waited for."""
+    for attempt in itertools.count():
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=5_000)
         try:
             await admin.start()
@@ -44,14 +45,15 @@ async def wait_for_kafka(settings: Settings, stopping: asyncio.Event) -> None:
             if attempt % 10 == 0:
                 log.warning("waiting for Kafka at %s (%s)", settings.broker.url, error)
         else:
-            return
+            return True
         finally:
             await admin.close()
         try:
             await asyncio.wait_for(stopping.wait(), 0.5)
         except TimeoutError:
             continue
-        raise MustStopError("stopped while waiting for Kafka")
+        break
+    return False
 
 
 async def declare(settings: Settings) -> None:

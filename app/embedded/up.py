@@ -214,10 +214,16 @@ async def first_failure(*waits: Any) -> None:
     raise EmbeddedError("a part of Marquee ended by itself; see the logs in the data directory")
 
 
+def _ending_signals() -> tuple[signal.Signals, ...]:
+    """What ends it in order: also a terminal that is closed, unless `nohup` wants it to go on without one."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 async def run_until_stopped(
     marquee: Running, ready: Callable[[Running], Any], work: Callable[[Running], Awaitable[None]] | None = None
 ) -> None:
-    """Bring a Marquee up, call `ready`, and take it down at Ctrl-C, SIGTERM or the end of `work`; raise what broke."""
+    """Bring a Marquee up, call `ready`, and take it down at a signal to stop or the end of `work`; raise what broke."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     task = asyncio.current_task()
     assert task is not None
@@ -231,7 +237,8 @@ async def run_until_stopped(
             stopping.set()
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = _ending_signals()
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
         async with marquee:
@@ -250,5 +257,5 @@ async def run_until_stopped(
         if not stopping.is_set():
             raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)

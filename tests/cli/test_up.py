@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from app.cli.up import _announce
+from app.settings import Broker, Settings
 from tests.cli.conftest import Marquee
 
 
@@ -26,3 +34,32 @@ def test_a_data_directory_that_is_a_file_is_told_in_one_line(marquee: Marquee, p
         assert told.startswith(f"marquee: {place}: ")
         assert told.endswith("name another data directory with --data-dir or [storage] data")
     assert (marquee.directory / "there").read_text() == "mine"
+
+
+async def test_it_is_up_once_a_worker_says_that_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = [readiness(kafka=False, mongo=True), readiness(kafka=False, mongo=True), readiness(True, True), None]
+
+    async def ready(_: web.Request) -> web.Response:
+        answer = answers.pop(0)
+        return web.json_response(answer, status=200 if answer is None else 503)
+
+    application = web.Application()
+    application.router.add_get("/readyz", ready)
+    async with TestServer(application) as server:
+        running: Any = SimpleNamespace(web_url=str(server.make_url("")).rstrip("/"))
+        announcing = asyncio.create_task(_announce(running, Settings(broker=Broker(url="kafka://far:9092"))))
+        said = ""
+        while "Marquee is up" not in said:
+            await asyncio.sleep(0.05)
+            captured = capsys.readouterr()
+            said += captured.err + captured.out
+        announcing.cancel()
+    waiting, up = said.splitlines()
+    assert waiting.startswith("started; waiting for Kafka at kafka://me:…@far:9092")
+    assert up.startswith("Marquee is up: http://127.0.0.1:")
+    assert answers == []
+
+
+def readiness(kafka: bool, mongo: bool) -> dict[str, Any]:
+    """What a worker answers while it is not ready."""
+    return {"ready": False, "checks": {"kafka": {"ok": kafka}, "mongo": {"ok": mongo}}}

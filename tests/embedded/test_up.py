@@ -18,7 +18,7 @@ import pytest
 from app.cli.checks import leftover_processes
 from app.embedded.ports import free_port
 from app.embedded.survey import survey
-from app.embedded.up import CLEAN
+from app.embedded.up import CLEAN, _ending_signals
 from tests.kafka_server import KafkaServer
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -173,6 +173,49 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Up) -> None:
     up.until(lambda: alive(up.data) == [])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_without_a_broker_it_says_what_it_waits_for_and_stops_in_order(up: Up, number: signal.Signals) -> None:
+    words = [sys.executable, "-m", "app", "up", "--data-dir", str(up.data), "--web-port", str(free_port())]
+    process = _in_the_dark(up, words)
+    try:
+        up.until(lambda: "waiting for Kafka at kafka://127.0.0.1:1 and MongoDB at" in _log(up))
+        assert "Marquee is up" not in _log(up)
+        process.send_signal(number)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in _log(up) + (up.data / "logs" / "worker-1.log").read_text()
+
+
+def test_a_worker_that_is_stopped_while_it_waits_for_kafka_has_not_failed(up: Up) -> None:
+    process = _in_the_dark(up, [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "warn", "--without-web"])
+    try:
+        up.until(lambda: "waiting for Kafka at" in _log(up))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in _log(up)
+
+
+def test_a_terminal_that_is_closed_ends_it_in_order(up: Up) -> None:
+    up.start()
+    assert up.stop(signal.SIGHUP) == 0
+    assert (up.data / "run" / CLEAN).exists()
+    assert alive(up.data) == []
+
+
+def test_nohup_keeps_it_from_being_ended_with_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert _ending_signals() == (signal.SIGINT, signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.SIGHUP in _ending_signals()
+
+
 def test_more_workers_than_the_embedded_broker_serves_are_refused(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "app", "up", "--embedded", "--workers", "2", "--data-dir", str(tmp_path / "d")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -213,6 +256,25 @@ def test_two_workers_for_servers_that_run_elsewhere(up: Up, kafka: KafkaServer, 
         process.kill()
         process.wait()
     assert alive(up.data) == []
+
+
+def _in_the_dark(up: Up, words: list[str]) -> subprocess.Popen[bytes]:
+    """A command with no broker and no database anywhere, told into up.log."""
+    environment = {
+        **os.environ,
+        "MARQUEE_BROKER__URL": "kafka://127.0.0.1:1",
+        "MARQUEE_MONGO__URL": "mongodb://127.0.0.1:1/marquee",
+        "MARQUEE_MONGO__TIMEOUT": "1",
+        "MARQUEE_MLFLOW__TRACKING_URI": "",
+        "MARQUEE_WEB__PORT": str(free_port()),
+        "PYTHONUNBUFFERED": "1",
+    }
+    with (up.directory / "up.log").open("w") as log:
+        return subprocess.Popen(words, cwd=up.directory, env=environment, stdout=log, stderr=log)
+
+
+def _log(up: Up) -> str:
+    return (up.directory / "up.log").read_text()
 
 
 def _ready(port: int) -> bool:
