@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urljoin
 
 import aiohttp
@@ -266,7 +266,7 @@ class Session:
         self.counters.bytes += len(body)
         self.counters.throttled += response.status == 429
         self.counters.not_modified += response.status == 304
-        following: Any = response.links.get("next", {}).get("url")
+        following = cast(Any, response.links).get("next", {}).get("url")
         return Answer(
             shown,
             response.status,
