@@ -16,6 +16,8 @@ from app.delivery.producer import Producer
 from app.delivery.raw import Raw, of_aiokafka
 from app.delivery.topics import declare
 from app.delivery.transport import true_ends
+from app.embedded.lock import is_locked
+from app.embedded.reserve import no_room
 from app.settings import Settings
 
 ANSWER_SECONDS: Final = 15.0
@@ -43,6 +45,8 @@ async def cut(settings: Settings) -> dict[str, int]:
 async def producer_for(settings: Settings, topics: Iterable[str]) -> AsyncIterator[Producer]:
     """A producer for these topics, which are declared first where they are missing. Raises CliError."""
     found = await cut(settings)
+    if is_locked(settings.data_dir) and (why := no_room(settings.data_dir)):
+        raise CliError(why)
     if set(topics) - found.keys():
         await declare(settings)
         found = await cut(settings)

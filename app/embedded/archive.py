@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from agents.messages import rfc3339
-from app.embedded.ends import Look, group_less_consumer, look, partitions_of
+from app.embedded.ends import ArchiveDivergedError, check_continues, group_less_consumer, look, partitions_of
 from app.embedded.erase import FORGETS, Eraser
 from app.embedded.expire import LIMITED, Limits
 from app.embedded.fillers import is_filler
@@ -34,10 +34,6 @@ _LINGER_BELOW: Final = 500
 _LINGER_SECONDS: Final = 0.02
 _ASK_SECONDS: Final = 30.0
 _EXPIRE_SECONDS: Final = 3600.0
-
-
-class ArchiveDivergedError(ArchiveError):
-    """The broker's log is not the one that was archived (not restored, or made anew): nothing is archived."""
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
@@ -63,7 +59,7 @@ class Archiver:
 
     `run`, once an archiver, returns after `stop`; it raises ArchiveError where the broker's log does not
     continue the archive, KafkaError where the broker cannot be reached at first, and OSError where the disk
-    does not take the records.
+    does not take the records. `make_room` is called with what will be written next.
     """
 
     def __init__(
@@ -75,6 +71,7 @@ class Archiver:
         segment_bytes: int = SEGMENT_BYTES,
         sync_seconds: float = 1.0,
         now: Callable[[], float] = time.time,
+        make_room: Callable[[Iterable[Sequence[ConsumerRecord]]], None] = lambda _: None,
     ) -> None:
         self._bootstrap = bootstrap
         self._directory = directory
@@ -82,6 +79,7 @@ class Archiver:
         self._segment_bytes = segment_bytes
         self._sync_seconds = sync_seconds
         self._now = now
+        self._make_room = make_room
         self._logs: dict[TopicPartition, PartitionLog] = {}
         self._ends: dict[TopicPartition, int | None] = {}
         self._goal: Mapping[TopicPartition, int] | None = None
@@ -167,7 +165,7 @@ class Archiver:
         at = {tp: max(0, part.end - 1) for tp, part in self._logs.items()}
         for tp, found in (await look(consumer, at, _ASK_SECONDS)).items():
             part = self._logs[tp]
-            _check_continues(part, found)
+            check_continues(part, found)
             if found.start > part.end:
                 log.warning("%s/%d: offsets %d to %d were gone before they were archived", *tp, part.end, found.start)
             self._position[tp] = max(part.end, found.start)
@@ -211,6 +209,7 @@ class Archiver:
             return {}
 
     def _keep(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
+        self._make_room(fetched.values())
         for tp, records in fetched.items():
             kept = [
                 ArchivedRecord(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
@@ -274,23 +273,6 @@ class Archiver:
         finally:
             await consumer.stop()
         return {tp: seen.end for tp, seen in found.items()}
-
-
-def _check_continues(part: PartitionLog, found: Look) -> None:
-    """Raises ArchiveDivergedError where the broker's log is shorter than the archive or says something else."""
-    name = f"{part.topic}/{part.partition}"
-    if found.end < part.end:
-        raise ArchiveDivergedError(
-            f"{name}: the broker has {found.end} records, the archive {part.end}: restore the archive first"
-        )
-    record, last = found.record, part.last
-    if record is None or last is None or record.offset != last.offset or is_filler(last.headers):
-        return
-    if (record.key, record.value, record.timestamp) != (last.key, last.value, last.timestamp):
-        raise ArchiveDivergedError(
-            f"{name}: offset {last.offset} on the broker is not the record that was archived: "
-            "this is another log, give it another archive directory"
-        )
 
 
 async def _first_of(*events: asyncio.Event) -> None:

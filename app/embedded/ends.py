@@ -11,10 +11,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import OffsetOutOfRangeError
 
+from app.embedded.fillers import is_filler
+from app.embedded.partition_log import PartitionLog
 from app.embedded.segment import ArchiveError
 
 _FETCH_MS: Final = 100
 _POLL_SECONDS: Final = 0.1
+
+
+class ArchiveDivergedError(ArchiveError):
+    """The broker's log is not the one that was archived (not restored, or made anew): nothing is archived."""
 
 
 class Look(NamedTuple):
@@ -87,3 +93,20 @@ async def partitions_of(bootstrap: str, topics: Iterable[str], timeout: float) -
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await admin.close()
+
+
+def check_continues(part: PartitionLog, found: Look) -> None:
+    """Raises ArchiveDivergedError where the broker's log is shorter than the archive or says something else."""
+    name = f"{part.topic}/{part.partition}"
+    if found.end < part.end:
+        raise ArchiveDivergedError(
+            f"{name}: the broker has {found.end} records, the archive {part.end}: restore the archive first"
+        )
+    record, last = found.record, part.last
+    if record is None or last is None or record.offset != last.offset or is_filler(last.headers):
+        return
+    if (record.key, record.value, record.timestamp) != (last.key, last.value, last.timestamp):
+        raise ArchiveDivergedError(
+            f"{name}: offset {last.offset} on the broker is not the record that was archived: "
+            "this is another log, give it another archive directory"
+        )

@@ -23,6 +23,7 @@ from app.embedded.partition_log import archived_topics
 from app.embedded.ports import PortBook
 from app.embedded.process import EmbeddedError
 from app.embedded.putting_back import Documents, put_back
+from app.embedded.reserve import Reserve
 from app.embedded.restore import create_empty
 from app.embedded.segment import ArchiveError
 from app.embedded.servers import EmbeddedServers
@@ -78,6 +79,7 @@ class EmbeddedMarquee:
         self._config = config
         self._environment = dict(environment or {})
         self._tell = tell
+        self._reserve = Reserve(self.data_dir)
         self._archiver = Archiver("", archive_dir(self.data_dir), ())
         self._archiving: asyncio.Task[None] | None = None
         self._workers: Workers | None = None
@@ -88,6 +90,7 @@ class EmbeddedMarquee:
         """Servers, the archive put back, the archiver, then the worker. Raises EmbeddedError or ArchiveError."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.servers)
+            self._reserve.allocate()
             stack.push_async_callback(self._take_down)
             await self._put_back()
             await self._archive()
@@ -102,10 +105,10 @@ class EmbeddedMarquee:
         await self._stack.__aexit__(kind, error, trace)
 
     async def watch(self) -> None:
-        """Wait for what cannot be mended, and raise it: the broker, the archive or the worker is gone."""
+        """Wait for what cannot be mended, and raise it: broker, archive or worker gone, no room on the disk."""
         assert self._workers is not None
         assert self._archiving is not None
-        await first_failure(self.servers.watch(), self._workers.watch(), self._archiving)
+        await first_failure(self.servers.watch(), self._workers.watch(), self._reserve.watch(), self._archiving)
 
     async def _put_back(self) -> None:
         """Nothing that counts offsets outlives the broker: it is all made again, before anything reads or writes."""
@@ -132,7 +135,8 @@ class EmbeddedMarquee:
 
     async def _archive(self) -> None:
         bootstrap = self.servers.broker.bootstrap
-        self._archiver = Archiver(bootstrap, archive_dir(self.data_dir), self._counts)
+        make_room = self._reserve.make_room
+        self._archiver = Archiver(bootstrap, archive_dir(self.data_dir), self._counts, make_room=make_room)
         self._archiving = asyncio.create_task(self._archiver.run())
         following = asyncio.create_task(self._archiver.following())
         await asyncio.wait({following, self._archiving}, return_when=asyncio.FIRST_COMPLETED)
@@ -181,6 +185,9 @@ class EmbeddedMarquee:
             log.error("the archive is not complete: %s", error)
         finally:
             self._archiving.cancel()
+        if self._reserve.used:
+            # The archive has all that it will get; what the servers write as they stop needs room too.
+            self._reserve.release()
         if drained:
             write_atomically(self._clean_file, (await self._left()).encode())
 

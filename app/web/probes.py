@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from agents.errors import Unavailable
+from app.embedded.reserve import no_room
 from app.web.engine import Engine
 from app.web.parts import WorkerParts
 
@@ -122,6 +123,9 @@ class Probes:
             "mongo": _check(mongo),
             "mlflow": _check(mlflow, needed=False),
         }
+        if worker.settings.broker.embedded:
+            full = no_room(worker.settings.data_dir)
+            checks["disk"] = _flag(full is None, "has room", full or "")
         return Readiness(ready=all(check.ok for check in checks.values() if check.needed), checks=checks)
 
     async def _ask_mlflow(self) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from app.delivery.producer import Outgoing
+from app.embedded.reserve import no_room
 from app.pushes import command, identity
 from app.web.bodies import read_json
 from app.web.problems import Problem, json_response, unavailable
@@ -51,6 +52,8 @@ async def deliver(request: web.Request, records: Sequence[Outgoing]) -> None:
     worker = request.app[SITE].worker
     if not worker.prepared:
         raise unavailable("Kafka is not reachable yet: push again in a moment.", 5)
+    if worker.settings.broker.embedded and (why := no_room(worker.settings.data_dir)):
+        raise unavailable(f"{why[0].upper()}{why[1:]}, then push again.", 60)
     try:
         async with asyncio.timeout(request.app[SITE].ack_seconds):
             await worker.producer.send(records)

@@ -37,6 +37,22 @@ class TestReadmeExample(fixture.TestFilmclub):  # type: ignore[misc, name-define
         monkeypatch.setitem(registry.KINDS, connector.FilmclubConnector.kind, connector.FilmclubConnector)
 
 
+def test_the_two_lines_that_the_text_names_make_the_kind_known() -> None:
+    import_line, entry = re.findall(
+        r"`(from [\w.]+ import \w+)` among the\s+imports, and `(\w+,)` in the tuple `ALL`", SECTION
+    )[0]
+    source = Path(registry.__file__).read_text(encoding="utf-8")
+    changed = source.replace("from app.connectors.fetch import", f"{import_line}\nfrom app.connectors.fetch import", 1)
+    changed = changed.replace("    GoogleImagesConnector,\n", f"    {entry}\n    GoogleImagesConnector,\n", 1)
+    name = import_line.split()[1]
+    sys.modules[name] = connector
+    try:
+        found = _loaded("readme_registry", changed)
+    finally:
+        del sys.modules[name]
+    assert found.KINDS[connector.FilmclubConnector.kind] is connector.FilmclubConnector
+
+
 def test_the_example_inherits_the_contract_of_every_kind():
     assert issubclass(fixture.TestFilmclub, ConnectorSuite)
     assert connector.FilmclubConnector.kind not in registry.KINDS

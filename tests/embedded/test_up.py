@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 
 from app.cli.checks import leftover_processes
 from app.embedded.ports import free_port
+from app.embedded.reserve import LOW_BYTES
 from app.embedded.survey import survey
 from app.embedded.up import CLEAN, _ending_signals
 from tests.kafka_server import KafkaServer
@@ -53,6 +57,11 @@ class Up:
         """Send it a signal and wait for its end; the exit status."""
         assert self._process is not None
         self._process.send_signal(number)
+        return self._process.wait(120)
+
+    def until_ended(self) -> int:
+        """Wait for it to end by itself; the exit status."""
+        assert self._process is not None
         return self._process.wait(120)
 
     def __call__(self, *words: str, code: int = 0) -> Any:
@@ -216,6 +225,47 @@ def test_nohup_keeps_it_from_being_ended_with_its_terminal() -> None:
     assert signal.SIGHUP in _ending_signals()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that a test can fill."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(place)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("file systems cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_what_was_acknowledged_is_still_there_after_the_disk_was_full(up: Up, small_disk: Path) -> None:
+    up.data = small_disk / "d"
+    up.start()
+    up("push", "film", "--title", "Before", "--imdb", "tt0000001")
+    up.until(lambda: "tt0000001" in up.films())
+    web = json.loads((up.data / "marquee.json").read_text())["web"]
+
+    ballast = small_disk / "ballast"
+    _fill(ballast, small_disk, LOW_BYTES // 2)
+    assert _pushed_over_http(web, "tt0000002") == 503
+    assert not _ready(int(web.rpartition(":")[2]))
+    refused = [sys.executable, "-m", "app", "push", "film", "--title", "No", "--data-dir", str(up.data)]
+    assert "make room" in subprocess.run(refused, cwd=up.directory, capture_output=True, text=True, check=False).stderr
+
+    # Acknowledged while there is room; the disk is full before it can be archived, which anything may do.
+    ballast.unlink()
+    up.until(lambda: _ready(int(web.rpartition(":")[2])))
+    assert [_pushed_over_http(web, f"tt00001{n:02d}") for n in range(20)] == [202] * 20
+    _fill(ballast, small_disk, 0)
+    assert up.until_ended() == 1
+    assert "make room" in (up.directory / "up.log").read_text().splitlines()[-1]
+    assert alive(up.data) == []
+
+    ballast.unlink()
+    up.start()
+    up.until(lambda: {"tt0000001", *(f"tt00001{n:02d}" for n in range(20))} <= up.films().keys())
+    assert up.stop(signal.SIGTERM) == 0
+
+
 def test_more_workers_than_the_embedded_broker_serves_are_refused(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "app", "up", "--embedded", "--workers", "2", "--data-dir", str(tmp_path / "d")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -275,6 +325,24 @@ def _in_the_dark(up: Up, words: list[str]) -> subprocess.Popen[bytes]:
 
 def _log(up: Up) -> str:
     return (up.directory / "up.log").read_text()
+
+
+def _fill(ballast: Path, disk: Path, left: int) -> None:
+    """Write until so many bytes are left."""
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while (free := shutil.disk_usage(disk).free) > left:
+            file.write(b"x" * min(free - left, 1 << 20))
+
+
+def _pushed_over_http(web: str, imdb: str) -> int:
+    """The status of the answer to a new film."""
+    body = json.dumps({"title": imdb, "imdb": imdb}).encode()
+    request = urllib.request.Request(f"{web}/films", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def _ready(port: int) -> bool:

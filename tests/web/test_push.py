@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from app.delivery.guard import Reader
 from app.delivery.producer import partition_of
 from app.delivery.raw import Raw
+from app.embedded.history import archive_dir
 from schemas.catalogue import decode
 from schemas.commands import PushCelebrity, PushFilm
 from tests.web.conftest import Running, Start
+from tests.web.stand_ins import make_worker
 
 INCEPTION = {"title": "Inception", "year": 2010, "imdb": "tt1375666"}
 JSON = {"Content-Type": "application/json"}
@@ -176,3 +182,27 @@ async def test_a_name_that_was_rebound_to_loopback_is_refused(running: Running, 
     for method in ("GET", "POST"):
         async with running.client.request(method, running.url + "/films", headers={"Host": host}) as response:
             assert response.status in {400, 403}
+
+
+async def test_an_embedded_marquee_takes_nothing_in_while_its_archive_has_no_room(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make_worker()
+    storage = msgspec.structs.replace(worker.settings.storage, data=str(tmp_path))
+    worker.settings = msgspec.structs.replace(worker.settings, storage=storage)
+    archive_dir(tmp_path).mkdir()
+    running = await start(worker)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    async with running.post("/films", json=INCEPTION) as response:
+        assert response.status == 202, "where the archive is no concern of this worker"
+    worker.producer.sent.clear()
+    broker = msgspec.structs.replace(worker.settings.broker, embedded=True)
+    worker.settings = msgspec.structs.replace(worker.settings, broker=broker)
+    async with running.post("/films", json=INCEPTION) as response:
+        problem = await response.json()
+        assert (response.status, response.headers["Retry-After"]) == (503, "60")
+    assert "nearly full (5 MiB left, 64 are needed): make room there first" in problem["detail"]
+    assert worker.producer.sent == []
+    async with running.get("/readyz") as response:
+        assert response.status == 503
+        assert (await response.json())["checks"]["disk"]["ok"] is False
