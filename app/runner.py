@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -119,8 +120,13 @@ def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings)
                 await failed(error)
 
     run.__name__ = run.__qualname__ = stage.name
-    run.__doc__ = getattr(stage.run, "__doc__", None) or getattr(getattr(stage.run, "func", None), "__doc__", None)
+    run.__doc__ = purpose(stage)
     return run
+
+
+def purpose(stage: Stage) -> str | None:
+    """What `faust agents` says of a stage: the words of its function, since a partial would tell of itself."""
+    return inspect.getdoc(getattr(stage.run, "func", stage.run))
 
 
 def _nobody_waits(done: bool) -> None:

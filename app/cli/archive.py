@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.call import Call, CliError, command, run
+from app.cli.call import Call, CliError, command, command_group, run
 from app.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
-    group = click.Group("archive", help="The history of events on disk.")
-    main.add_command(group)
+    group = command_group(main, "archive", told="The history of events on disk.", example="marquee archive status")
     command(group, "status", example="marquee archive status --data-dir data")(_status)
     command(group, "verify", example="marquee archive verify --data-dir data")(_verify)
     projection = click.Option(["--projection"], metavar="NAME", help="Only these documents, while Marquee runs.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from agents.errors import Unavailable
 from app.embedded.addresses import Addresses, running
 from app.embedded.process import EmbeddedError
 from app.settings import ConfigError, Settings, load
@@ -92,6 +94,13 @@ def command(
     return add
 
 
+def command_group(main: click.Group, name: str, *, told: str, example: str) -> click.Group:
+    """Add a group of commands, whose help has an example as theirs has."""
+    found = click.Group(name, help=told, epilog=f"Example: {example}")
+    main.add_command(found)
+    return found
+
+
 def sort_option(*fields: str) -> click.Option:
     """`--sort` by one of these fields."""
     told = f"{', '.join(fields[:-1])} or {fields[-1]}; a minus in front turns it round."
@@ -127,6 +136,9 @@ class MarqueeGroup(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = sys.argv[1:] if args is None else args
+        if "--debug" not in given:
+            # What it warns of without a configured log would stand beside the one line that says what to do.
+            logging.getLogger("aiokafka").addHandler(logging.NullHandler())
         try:
             code = super().main(args, "marquee", complete_var, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -161,6 +173,8 @@ def explain(error: BaseException) -> str:
     """One line for an error: its own words where they were written for people, else its kind and a way on."""
     if isinstance(error, CliError | ConfigError | EmbeddedError | Rejected | click.ClickException):
         return str(error) if not isinstance(error, click.ClickException) else error.format_message()
+    if isinstance(error, Unavailable) and str(error).startswith("MongoDB"):
+        return f"{error}: start it (`marquee up --embedded`), name its directory with --data-dir, or set [mongo] url"
     module = type(error).__module__.partition(".")[0]
     if module == "aiokafka" or isinstance(error, TimeoutError):
         what = str(error) or type(error).__name__

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from app.cli.call import Call, CliError, command
+from app.cli.call import Call, CliError, command, command_group
 from app.cli.output import print_json
 from app.settings import ConfigError
 
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
-    config = click.Group("config", help="The configuration.")
-    main.add_command(config)
+    config = command_group(main, "config", told="The configuration.", example="marquee config check")
     command(config, "check", example="marquee config check --config marquee.toml")(_check)
     command(config, "apply", example="marquee config apply")(_apply)
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from app.cli import connector_runs
-from app.cli.call import Call, command, run
+from app.cli.call import Call, command, command_group, run
 from app.cli.config import config_file
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import NoMarqueeError, get
@@ -22,8 +22,7 @@ ALL = 1000
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
-    group = click.Group("connectors", help="Collect from outside sources.")
-    main.add_command(group)
+    group = command_group(main, "connectors", told="Collect from outside sources.", example="marquee connectors list")
     name = click.Argument(["name"])
     maybe = click.Argument(["name"], required=False)
     command(group, "kinds", example="marquee connectors kinds --json")(_kinds)

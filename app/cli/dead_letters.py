@@ -61,6 +61,8 @@ def chosen(all_letters: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
     """The letters with these ids, or unique beginnings of them. Raises CliError."""
     picked = []
     for wanted in ids:
+        if not wanted:
+            raise CliError("an id is empty: name a dead letter by its id or the beginning of it (`marquee dlq list`)")
         fits = [letter for letter in all_letters if letter.id.startswith(wanted)]
         if not fits:
             raise CliError(f"no dead letter has the id {wanted}: `marquee dlq list` shows them")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from app.cli.call import Call, CliError, command, run
+from app.cli.call import Call, CliError, command, command_group, run
 from app.cli.output import print_fields, print_json, print_table
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ PREVIEW = 2000
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
-    group = click.Group("dlq", help="Dead letters: records that could not be read or handled.")
-    main.add_command(group)
+    group = command_group(
+        main, "dlq", told="Dead letters: records that could not be read or handled.", example="marquee dlq list"
+    )
     ids = click.Argument(["ids"], nargs=-1, metavar="ID...")
     stage = click.Option(["--stage"], metavar="S", help="Only those of this stage.")
     everything = click.Option(["--all", "everything"], is_flag=True, help="All that are open.")

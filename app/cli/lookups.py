@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from app.cli import registry
-from app.cli.call import Call, command, sort_option
+from app.cli.call import Call, command, command_group, sort_option
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import get
 
@@ -21,8 +21,7 @@ def add_to(main: click.Group) -> None:
     limit = click.Option(["--limit"], type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N")
     command(main, "film", click.Argument(["film_id"], metavar="ID"), example="marquee film tt1375666")(_film)
     command(main, "films", search, sort, limit, example="marquee films --search incep --limit 5")(_films)
-    models = click.Group("models", help="What is learnt.")
-    main.add_command(models)
+    models = command_group(main, "models", told="What is learnt.", example="marquee models list")
     command(models, "list", example="marquee models list")(_models)
     command(models, "show", click.Argument(["name"]), example="marquee models show future-rating --json")(_model)
     registry.add_to(models)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli.call import Call, command, run
+from app.cli.call import Call, command, command_group, run
 from app.cli.output import print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
@@ -29,8 +29,12 @@ WAIT_SECONDS: Final = 30.0
 
 def add_to(main: click.Group) -> None:
     """Add these commands."""
-    push = click.Group("push", help="Put films and celebrities on the input topic.")
-    main.add_command(push)
+    push = command_group(
+        main,
+        "push",
+        told="Put films and celebrities on the input topic.",
+        example="marquee push film --title Inception",
+    )
     wikidata = click.Option(["--wikidata"], metavar="Q...", help="Wikidata id.")
     tmdb = click.Option(["--tmdb"], type=int, metavar="N", help="TMDB number.")
     film = (

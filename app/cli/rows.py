@@ -104,10 +104,18 @@ def _csv(file: IO[str]) -> Found:
             continue
         if not header:
             header = [cell.strip() for cell in cells]
+            if any(map(_spoilt, header)):
+                # Said here too: rows need not follow, and a file in UTF-16 has none that can be told apart.
+                yield line, position, UnicodeError()
         elif cells and len(cells) != len(header):
             yield line, position, ValueError(f"{len(cells)} cells where the header has {len(header)}")
         elif cells:
             yield line, position, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+
+
+def _spoilt(text: str) -> bool:
+    """Whether bytes were read into it that are no UTF-8."""
+    return any("\udc80" <= sign <= "\udcff" for sign in text)
 
 
 def _ndjson(file: IO[str]) -> Found:

@@ -14,6 +14,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure, PyMongoError
 
 from app.connectors.errors import AuthFailedError, MalformedError, RetryableError, SourceError
+from app.storage.client import briefly
 
 SELECTION_MS: Final = 10_000
 QUESTION_MS: Final = 60_000
@@ -105,7 +106,7 @@ def as_source_error(place: str, error: Exception) -> SourceError:
     if isinstance(error, OperationFailure) and error.code in REFUSED:
         return AuthFailedError(f"{text}; check the login and what it may read")
     if isinstance(error, (ConnectionFailure, OSError)) or getattr(error, "timeout", False):
-        return RetryableError(text)
+        return RetryableError(f"{place}: MongoDB does not answer ({briefly(error)}): start it, or mend the address")
     if isinstance(error, BSONError):
         return MalformedError(f"{text}: a document cannot be read")
     return SourceError(text)

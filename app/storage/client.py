@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,7 @@ DEFAULT_DATABASE: Final = "marquee"
 
 # Server errors after which the same request succeeds once a primary is there again (MongoDB's retryable errors).
 _PASSING: Final = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
+_AFTERTHOUGHT: Final = re.compile(r" \(configured timeouts:|, Timeout: |, Topology Description:")
 _PASSING_LABELS: Final = ("RetryableWriteError", "TransientTransactionError")
 
 
@@ -36,8 +38,13 @@ def answering() -> Iterator[None]:
         yield
     except PyMongoError as error:
         if is_passing(error):
-            raise Unavailable(f"MongoDB: {error}") from error
+            raise Unavailable(f"MongoDB: {briefly(error)}") from error
         raise
+
+
+def briefly(error: Exception) -> str:
+    """The driver's words without its time-outs and its view of all servers, which follow the reason."""
+    return " ".join(_AFTERTHOUGHT.split(str(error), maxsplit=1)[0].split())
 
 
 def is_passing(error: PyMongoError) -> bool:

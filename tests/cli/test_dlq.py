@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from app.cli.call import CliError
+from app.cli.dead_letters import chosen
 from app.embedded.broker import Broker
 from tests.cli.conftest import Marquee
 from tests.cli.records import on_topic, put, put_dead_letter
@@ -137,6 +141,14 @@ def test_mistakes_are_told_in_one_line(connected: Marquee, broker: Broker) -> No
     put_dead_letter(broker, VALUE, offset=47)
     put_dead_letter(broker, VALUE, offset=48)
     assert "no dead letter has the id zzz" in connected.mistake("dlq", "show", "zzz")
-    assert "give more of it" in connected.mistake("dlq", "show", "")
+    assert "an id is empty: name a dead letter by" in connected.mistake("dlq", "show", "")
+    assert "an id is empty" in connected.mistake("dlq", "purge", "")
     assert "Give IDs, or --all" in connected.mistake("dlq", "replay", code=2)
     assert "exactly one ID" in connected.mistake("dlq", "replay", "--all", "--value", "x", code=2)
+
+
+def test_the_beginning_of_several_ids_is_not_enough() -> None:
+    letters: list[Any] = [SimpleNamespace(id="5f0c1"), SimpleNamespace(id="5f0c2")]
+    with pytest.raises(CliError, match="2 dead letters have an id that begins with 5f0c: give more of it"):
+        chosen(letters, ["5f0c"])
+    assert chosen(letters, ["5f0c2"]) == letters[1:]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -47,6 +49,39 @@ def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]
     (example,) = [line for line in text.splitlines() if line.startswith("Example: ") or " Example: " in line]
     assert f"marquee {' '.join(words)}" in example
     assert COMMANDS[words].help, "says nothing of itself"
+
+
+@pytest.mark.parametrize("name", [name for name, found in main.commands.items() if isinstance(found, click.Group)])
+def test_every_group_has_help_with_an_example_of_a_command_of_its_own(name: str, marquee: Marquee) -> None:
+    (example,) = [line for line in marquee(name, "--help").stdout.splitlines() if "Example: " in line]
+    words = example.partition("Example: marquee ")[2].split()
+    assert (words[0], words[1] in main.commands[name].commands) == (name, True)
+
+
+@pytest.mark.parametrize("words", ["push film --title Heat", "dlq list"])
+def test_without_a_broker_there_is_one_line(words: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "MARQUEE_BROKER__URL": "kafka://127.0.0.1:1"}
+    call = [sys.executable, "-m", "app", *words.split()]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("marquee: no Kafka answers at kafka://127.0.0.1:1")
+
+
+def test_doctor_tells_of_a_missing_broker_in_its_table_only(tmp_path: Path) -> None:
+    environment = {**os.environ, "MARQUEE_BROKER__URL": "kafka://127.0.0.1:1", "MARQUEE_MONGO__TIMEOUT": "1"}
+    call = [sys.executable, "-m", "app", "doctor"]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert "no Kafka answers" in done.stdout
+
+
+@pytest.mark.parametrize("words", ["rebuild --projection films", "rebuild --model future-rating"])
+def test_without_a_database_one_line_says_what_to_do(words: str, marquee: Marquee) -> None:
+    line = marquee.mistake(*words.split())
+    assert line.startswith("marquee: MongoDB: 127.0.0.1:1: ")
+    assert "[mongo] url" in line
+    assert "Topology" not in line
+    assert "timeout" not in line.lower()
 
 
 @each_command

@@ -15,6 +15,7 @@ from schemas.commands import PushCelebrity, PushFilm
 from tests.cli.conftest import Marquee
 from tests.cli.records import on_topic
 
+UTF16 = "title,year\nHeat,1995\n".encode("utf-16")
 GOOD = {"title": "Heat", "year": 1995, "imdb": "tt0113277"}
 
 
@@ -188,3 +189,25 @@ def test_a_row_says_itself_whether_it_is_a_film_or_a_celebrity(tmp_path: Path) -
     path = tmp_path / "f.csv"
     path.write_text("type,title,name\nFilm,Heat,\ncelebrity,,Cher\n")
     assert [type(row.pushed) for row in read_rows(path)] == [PushFilm, PushCelebrity]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\xff\xfe\n", UTF16])
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "json"])
+def test_bytes_that_are_no_utf_8_are_bad_wherever_they_stand(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"films.{suffix}"
+    path.write_bytes(content)
+    rows = list(read_rows(path))
+    assert rows
+    assert all(row.pushed is None and row.fault for row in rows)
+
+
+def test_a_file_that_is_no_utf_8_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "films.csv"
+    path.write_bytes(b"\xff\xfe")
+    assert [(row.line, row.fault) for row in read_rows(path)] == [(1, "not UTF-8")]
+
+
+@pytest.mark.embedded
+def test_a_file_of_nothing_but_other_bytes_fails(connected: Marquee, tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_bytes(b"\xff\xfe")
+    assert "0 sent, 1 bad" in connected("push", "file", tmp_path / "films.csv", code=1).stdout

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from app.runner import purpose
+from app.topology import Kind, film_topology
+
 ROOT = Path(__file__).parents[2]
 
 GUARANTEES: dict[str, Any] = {
@@ -83,6 +86,14 @@ def effective(directory: Path, environ: dict[str, str]) -> dict[str, Any]:
 def test_the_environment_does_not_change_what_the_guarantees_rest_on(tmp_path: Path, environ: dict[str, str]) -> None:
     found = effective(tmp_path, environ)
     assert found == GUARANTEES
+
+
+def test_every_stage_says_of_itself_what_it_is_for() -> None:
+    stages = [stage for stage in film_topology().stages if stage.kind is not Kind.LEARN]
+    told = {stage.name: purpose(stage) or "" for stage in stages}
+    assert len(told) > 20
+    assert [name for name, text in told.items() if not text or "partial(" in text] == []
+    assert told["latest"].startswith("Replace the film's row")
 
 
 def test_a_worker_refuses_to_start_without_compiled_streams(tmp_path: Path) -> None:
