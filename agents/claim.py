@@ -27,6 +27,8 @@ from schemas.pictures import (
 )
 
 REASON_LENGTH: Final = 2000
+RULED_OUT: Final = "ruled out by hand"
+"""How the reason begins by which somebody took a picture from a person; whoever judges faces repeats it."""
 _FORGOTTEN: Final = (
     "the picture was claimed for a person who has been forgotten since; rule that it be kept if it is good"
 )
@@ -44,7 +46,8 @@ async def claim(
 
     Safe to repeat: an item that was decided on answers what was decided, with the `order` that it had. `index` is a
     cache that follows the rows. A picture that is given up leaves its claim to whoever comes next: what was refused as
-    its copy before stays refused, until a ruling or the same picture at another address.
+    its copy before stays refused, until a ruling or the same picture at another address. Where a ruling moves a claim,
+    the label conflicts about it are decided again, so that they name whoever holds the picture now.
     Raises Rejected for a malformed person's id, and for a ruling on an item that was never fetched.
     """
     data = message.data
@@ -61,7 +64,8 @@ async def claim(
                 return
             yield _fetched(data, claims)
         case RuleImage():
-            yield _ruled(data, claims)
+            for event in _ruled(data, claims):
+                yield event
         case ForgetCelebrity():
             # What others' rows say of the person goes with them.
             forgotten[data.celebrity_id] = ForgottenPerson(order=claims.order, at=message.received_at)
@@ -128,30 +132,52 @@ def _reason(fetched: ImageFetched, copy: Copy, is_own: bool) -> str:
     return f"{likeness} that is claimed " + ("already" if is_own else "for somebody else")
 
 
-def _ruled(ruling: RuleImage, claims: Claims) -> Record:
+def _ruled(ruling: RuleImage, claims: Claims) -> Iterator[Record]:
     item = claims.item(ruling.celebrity_id, ruling.item_id)
     if item is None or item.fetched.celebrity_id != ruling.celebrity_id:
         raise Rejected(
             f"item_id: no fetched picture {ruling.item_id!r} of {ruling.celebrity_id} is known, so there is nothing to "
             f"rule on; `marquee celebrity {ruling.celebrity_id} --rejected` lists what was refused, and why"
         )
+    concerned = [ruling.celebrity_id, *([item.conflict_with] if item.conflict_with else [])]
     if ruling.decision == "keep":
-        item = ClaimedItem(
-            fetched=item.fetched, verdict="accepted", order=claims.order, reason=_by_hand("kept", ruling.note)
-        )
+        reason = _by_hand("kept by hand", ruling.note)
+        item = ClaimedItem(fetched=item.fetched, verdict="accepted", order=claims.order, reason=reason)
         claims.put(item)
         claims.take(item.fetched)
-        return _answer(item)
-    if item.verdict == "accepted":
-        claims.free(item.fetched)
-    reason = _by_hand("ruled out", ruling.note)
-    item = msgspec.structs.replace(item, verdict="withdrawn", order=claims.order, reason=reason)
-    claims.put(item)
-    return _answer(item)
+    else:
+        if item.verdict == "accepted":
+            claims.free(item.fetched)
+        reason = _by_hand(RULED_OUT, ruling.note)
+        item = msgspec.structs.replace(item, verdict="withdrawn", order=claims.order, reason=reason)
+        claims.put(item)
+    yield _answer(item)
+    for person in concerned:
+        for again in _decided_again(person, claims):
+            claims.put(again)
+            yield _answer(again)
+
+
+def _decided_again(celebrity_id: str, claims: Claims) -> list[ClaimedItem]:
+    """The label conflicts of or with a person that are not what they were, now that a claim has moved.
+
+    One whose own person has a copy by now is a duplicate; one whose rival let go of the picture is with its present
+    holder. Where nobody holds it, it stays: a ruling that is taken back finds everything as it was.
+    """
+    found = []
+    for item in claims.items_naming(celebrity_id):
+        # What was ruled out keeps the name of its rival, and the word of whoever ruled.
+        copy = claims.copy_of(item.fetched) if item.verdict == "conflict" else None
+        if copy is None:
+            continue
+        is_own = copy.celebrity_id == item.fetched.celebrity_id
+        if is_own or not claims.holds(item.conflict_with, item.duplicate_of):
+            found.append(_judged(item.fetched, copy, claims.order))
+    return found
 
 
 def _by_hand(decision: str, note: str) -> str:
-    return f"{decision} by hand{': ' if note else ''}{note}"[:REASON_LENGTH]
+    return f"{decision}{': ' if note else ''}{note}"[:REASON_LENGTH]
 
 
 def _forgotten(celebrity_id: str, claims: Claims) -> Iterator[Record]:

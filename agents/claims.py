@@ -160,6 +160,12 @@ class Claims:
         shares = (share for _, share in self._images.under(f"{image_id}|"))
         return next((share for share in shares if share.celebrity_id == celebrity_id), claim)
 
+    def holds(self, celebrity_id: str | None, image_id: str | None) -> bool:
+        """Whether a person's claim to an image stands, alone or shared."""
+        if celebrity_id is None or image_id is None or self._images.get(image_id) is None:
+            return False
+        return self._holder(image_id, celebrity_id).celebrity_id == celebrity_id
+
     def take(self, fetched: ImageFetched) -> None:
         """Claim an image for an item, or let the item share in it where another holds it."""
         claim = Claim(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 
 from agents.claim import Held, settled
 from app.delivery.producer import Outgoing
@@ -20,6 +20,10 @@ _FETCHED_FROM = 2
 
 class CannotRuleError(Exception):
     """There is nothing to decide; the text says what to do instead."""
+
+
+class NoSideError(CannotRuleError):
+    """A picture cannot belong to whom it was said to; the text says to whom it can."""
 
 
 def can_be_ruled_on(item: ItemView) -> bool:
@@ -47,42 +51,89 @@ def _ruling(word: RuleImage, item: ItemView) -> tuple[str, Outgoing]:
     return command(word, word.key, event_id)
 
 
-async def sides(people: PictureQueries, item: ItemView) -> tuple[ItemView, ItemView]:
-    """The two items of a label conflict, the given one first, whichever of the two it is. Raises CannotRuleError."""
+async def sides(people: PictureQueries, item: ItemView) -> list[ItemView]:
+    """The items that a label conflict is about, those of the given one's person first.
+
+    They are one contender's and those of whoever holds the picture now, which need not be whom the conflict was with
+    when it arose; all of them that have the picture's bytes, at whichever address. Raises CannotRuleError.
+    """
+    if item.image_id is None:
+        raise CannotRuleError("no label conflict is about this picture")
     if item.verdict == "conflict":
         if item.conflict_with is None or item.duplicate_of is None:
             raise CannotRuleError("the other person was forgotten: keep the picture or reject it")
-        other = await people.item(item.conflict_with, item.duplicate_of)
-        if other is None:
-            raise CannotRuleError(f"{item.conflict_with} does not have the picture (any more): keep it or reject it")
-        return item, other
-    rivals = await people.contenders(item.image_id) if item.image_id else []
-    rivals = [rival for rival in rivals if rival.conflict_with == item.celebrity_id]
-    if len(rivals) == 1:
-        return item, rivals[0]
-    if rivals:
-        names = ", ".join(sorted({rival.celebrity_id for rival in rivals}))
-        raise CannotRuleError(f"several people claim the picture: resolve it on the page of each of them ({names})")
-    raise CannotRuleError("no label conflict is about this picture")
+        own, held = await _claimed_by(people, item), item.duplicate_of
+    else:
+        own, held = await _contender(people, item), item.image_id
+    holders = [
+        other
+        for other in await people.claimed(held)
+        if other.verdict != "conflict" and other.celebrity_id != own[0].celebrity_id
+    ]
+    if not holders:
+        raise CannotRuleError(f"{item.conflict_with} does not have the picture (any more): keep it or reject it")
+    return sorted([*own, *holders], key=lambda one: one.celebrity_id != item.celebrity_id)
 
 
-def settlement(own: ItemView, other: ItemView, belongs_to: str) -> list[tuple[str, RuleImage, Outgoing]]:
-    """The rulings on both people's items, with their ids, in the order in which to send them.
+async def _contender(people: PictureQueries, item: ItemView) -> list[ItemView]:
+    """The items of the one person whom a conflict keeps from a picture that another holds. Raises CannotRuleError."""
+    claimed = await people.claimed(item.image_id or "")
+    if not any(one.celebrity_id == item.celebrity_id and one.verdict != "conflict" for one in claimed):
+        raise CannotRuleError("no label conflict is about this picture")
+    rivals = [one for one in await people.contenders(item.image_id or "") if one.celebrity_id != item.celebrity_id]
+    names = sorted({rival.celebrity_id for rival in rivals})
+    if len(names) > 1:
+        everybody = ", ".join(names)
+        raise CannotRuleError(f"several people claim the picture: resolve it on the page of each of them ({everybody})")
+    if not names:
+        raise CannotRuleError("no label conflict is about this picture")
+    return await _claimed_by(people, rivals[0])
 
-    Raises CannotRuleError where `belongs_to` is neither of the two, "both" or "neither".
+
+async def _claimed_by(people: PictureQueries, item: ItemView) -> list[ItemView]:
+    """All items of a contender that have the same bytes; the given one first, which a ruling is to give the picture."""
+    same = [one for one in await people.claimed(item.image_id or "") if one.celebrity_id == item.celebrity_id]
+    return [item, *(one for one in same if one.item_id != item.item_id)]
+
+
+async def settlement(
+    people: PictureQueries, items: Sequence[ItemView], belongs_to: str
+) -> list[tuple[str, RuleImage, Outgoing]]:
+    """The rulings on all these items of a conflict, with their ids, in the order in which to send them.
+
+    Whoever the picture belongs to keeps it at one address; the claims make copies of what they have at others.
+    Raises NoSideError where `belongs_to` is no side, "both" or "neither", CannotRuleError for one who was a side.
     """
-    people = [own.celebrity_id, other.celebrity_id]
-    if belongs_to not in (*people, BOTH, NEITHER):
-        raise CannotRuleError(f"belongs_to: one of {', '.join(people)}, {BOTH}, {NEITHER}")
-    owners = people if belongs_to == BOTH else [] if belongs_to == NEITHER else [belongs_to]
-    items = {item.item_id: item for item in (own, other)}
-    others = set(people) - set(owners)
-    words = settled(_held(items.values(), owners), _held(items.values(), others), *_notes(belongs_to))
-    return [(event_id, word, record) for word in words for event_id, record in [_ruling(word, items[word.item_id])]]
+    names = list(dict.fromkeys(item.celebrity_id for item in items))
+    if belongs_to not in (*names, BOTH, NEITHER):
+        await _no_side(people, items, belongs_to, names)
+    owners = names if belongs_to == BOTH else [] if belongs_to == NEITHER else [belongs_to]
+    first = {item.celebrity_id: item for item in reversed(items)}
+    lost = [item for item in items if item.celebrity_id not in owners]
+    by_id = {item.item_id: item for item in items}
+    words = settled(_held(first[name] for name in owners), _held(lost), *_notes(belongs_to))
+    return [(event_id, word, record) for word in words for event_id, record in [_ruling(word, by_id[word.item_id])]]
 
 
-def _held(items: Iterable[ItemView], people: Collection[str]) -> list[Held]:
-    return [Held(item.celebrity_id, item.item_id) for item in items if item.celebrity_id in people]
+async def _no_side(people: PictureQueries, items: Sequence[ItemView], belongs_to: str, names: Sequence[str]) -> None:
+    """Raises CannotRuleError with what to do for somebody who claimed the picture, NoSideError for everybody else."""
+    asked = {name for item in items for name in (item.image_id, item.duplicate_of) if name}
+    for item in [await people.item(belongs_to, name) for name in sorted(asked)]:
+        if item is not None and item.verdict == "conflict":
+            raise CannotRuleError(
+                f"{belongs_to} is in a conflict of their own about the picture: resolve that first, on their page"
+            )
+        if item is not None:
+            raise CannotRuleError(
+                f"{belongs_to} does not hold the picture ({item.reason or item.verdict}); "
+                f"it is claimed for {', '.join(names)} now. To give it to {belongs_to} all the same, keep it for them "
+                f"(`marquee celebrity {belongs_to} --keep {item.item_id}`), then resolve this conflict"
+            )
+    raise NoSideError(f"belongs_to: one of {', '.join(names)}, {BOTH}, {NEITHER}")
+
+
+def _held(items: Iterable[ItemView]) -> list[Held]:
+    return [Held(item.celebrity_id, item.item_id) for item in items]
 
 
 def _notes(belongs_to: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
+from agents.claim import RULED_OUT
 from agents.messages import rfc3339
 from app.storage.documents import Document
 from app.storage.expiry import limits
@@ -149,6 +150,14 @@ def files_of(item: Document) -> set[FileName]:
     """The files that an item names."""
     fetched = {("original", part["image_id"]) for part in (item["fetch"], item["claim"]) if part and "image_id" in part}
     return fetched | ({(area, item["clean"]) for area in ("clean", "thumbnail")} if item["clean"] else set())
+
+
+def holds_claim(item: Document) -> bool:
+    """Whether an item's claim was accepted and stands; what its face says of the picture is another matter."""
+    claim, judged = item["claim"], item["judged"]
+    # Only a claim that was refused has a reason; one that was given up is known by why it was.
+    refused = claim is None or "reason" in claim
+    return not refused and not (judged and judged.get("reason", "").startswith(RULED_OUT))
 
 
 def _with(document: Document, said: Any, *names: str) -> Document:

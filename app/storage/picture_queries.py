@@ -23,7 +23,7 @@ from app.storage.paging import (
     rows_behind,
     words_filter,
 )
-from app.storage.parts import FileName, files_of
+from app.storage.parts import FileName, files_of, holds_claim
 from app.storage.picture_views import (
     CelebrityRow,
     CelebrityView,
@@ -126,6 +126,11 @@ class PictureQueries:
         """Items of other people that a label conflict keeps from the picture `image_id`."""
         found = await self._items.find({"claim.duplicate_of": image_id, "verdict": CONFLICT}, [("item_id", 1)])
         return [_item(document) for document in found]
+
+    async def claimed(self, image_id: str) -> list[ItemView]:
+        """Items, whosever they are, that hold the picture `image_id` or are kept from it by a label conflict."""
+        found = await self._items.find({"claim.image_id": image_id}, [("item_id", 1)])
+        return [_item(one) for one in found if one["verdict"] == CONFLICT or holds_claim(one)]
 
     async def cleaned(self, digest: str) -> str | None:
         """The SHA-256 of the cleaned file that a document names by it or by the picture's id; None where none does."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.rulings import CannotRuleError, forgetting, ruling, settlement, sides
+from app.rulings import CannotRuleError, NoSideError, forgetting, ruling, settlement, sides
 from app.storage.picture_views import ItemView
 from app.web.bodies import FORM, celebrity_id, read_fields
 from app.web.pages import person_url
@@ -30,18 +30,17 @@ async def rule_on_image(request: web.Request) -> web.Response:
 
 
 async def resolve_conflict(request: web.Request) -> web.Response:
-    """Say whose a picture is that is claimed for two people; both their items are ruled on."""
+    """Say whose a picture is that is claimed for two people; all their items that have it are ruled on."""
     key = celebrity_id(request)
     item = await _item(request, key)
     resolution = await read_fields(request, Resolution)
+    people = request.app[SITE].worker.store.people
     try:
-        own, other = await sides(request.app[SITE].worker.store.people, item)
+        words = await settlement(people, await sides(people, item), resolution.belongs_to)
+    except NoSideError as error:
+        raise Problem(422, f"{error}.") from error
     except CannotRuleError as error:
         raise Problem(409, f"{error}.") from error
-    try:
-        words = settlement(own, other, resolution.belongs_to)
-    except CannotRuleError as error:
-        raise Problem(422, f"{error}.") from error
     await deliver(request, [record for _, _, record in words])
     sent = [
         SentRuling(celebrity_id=word.celebrity_id, item_id=word.item_id, decision=word.decision, event_id=event_id)

@@ -210,6 +210,25 @@ async def test_of_those_that_share_a_picture_the_first_to_be_decided_inherits_th
     assert (desk.claimed(), len(desk.index)) == ({}, 0)
 
 
+async def test_conflicts_that_are_left_name_the_present_holder_and_own_copies_are_duplicates(desk: Desk) -> None:
+    theirs, hers, again, his = fetched(HANKS, 1), fetched(MEG, 1), fetched(MEG, 1, at="again"), fetched(NEIL, 1)
+    kept, copy = await desk.after(theirs, hers, again, his, keep(hers))
+    assert isinstance(kept, ImageAccepted)
+    assert (copy.item_id, copy.verdict, copy.conflict_with, copy.order) == (again.item_id, "duplicate", None, 5)
+    withdrawn, left = await desk.told(reject(theirs))
+    assert isinstance(withdrawn, ImageWithdrawn)
+    assert (left.item_id, left.verdict, left.conflict_with, left.order) == (his.item_id, "conflict", MEG, 6)
+    assert await desk.told(his) == [left]
+
+
+async def test_a_conflict_with_a_copy_that_nobody_holds_stays_until_the_picture_is_somebodys(desk: Desk) -> None:
+    theirs, hers, his = fetched(HANKS, 1), fetched(MEG, 1, copy=1), fetched(NEIL, 1, copy=2)
+    assert len(await desk.after(theirs, hers, his, reject(theirs))) == 1
+    assert len(await desk.told(keep(theirs))) == 1, "a ruling that is taken back finds the conflicts as they were"
+    _, left = await desk.after(reject(theirs), keep(hers))
+    assert (left.item_id, left.conflict_with, left.duplicate_of) == (his.item_id, MEG, image_id(1, 1))
+
+
 @pytest.mark.parametrize(
     "ruling",
     [

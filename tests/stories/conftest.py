@@ -13,11 +13,13 @@ from app.collecting.collector import Collector
 from app.collecting.forgotten import Forgotten
 from app.learning.specs import MODELS
 from app.memory import MemoryLog, MemoryRunner
+from app.rulings import settlement, sides
 from app.storage.memory import MemoryStore
 from app.topology import Ports, film_topology
 from schemas.catalogue import decode
 from schemas.commands import ControlModel, PushCelebrity
 from schemas.events import RatingObserved
+from schemas.ids import item_id
 from schemas.pictures import ForgetCelebrity, ImageFound, RuleImage
 from schemas.scrapes import RunEvent, ScrapeAdmitted
 from tests.stories.pictures import FakePictures
@@ -65,6 +67,14 @@ class Story:
     async def rule(self, item: str, person: str, decision: str, note: str = "") -> None:
         self.runner.push(RuleImage(item_id=item, celebrity_id=person, decision=decision, note=note))  # type: ignore[arg-type]
         await self.runner.settle()
+
+    async def resolve(self, person: str, url: str, belongs_to: str) -> None:
+        """What `--resolve` sends, as the documents are now."""
+        people = self.store.people
+        item = await people.item(person, item_id(person, url))
+        assert item is not None
+        for _, word, _ in await settlement(people, await sides(people, item), belongs_to):
+            await self.rule(word.item_id, word.celebrity_id, word.decision, word.note)
 
     async def forget(self, person: str) -> None:
         self.runner.push(ForgetCelebrity(celebrity_id=person))

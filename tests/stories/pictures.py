@@ -46,10 +46,10 @@ class FakePictures:
             return NotFetched(verdict="failed", reason=f"{url}: the server answered 404")
         if "hostile" in parts:
             return NotFetched(verdict="rejected", reason="looks like HTML", image_id=_digest(url))
-        self._bytes[_digest(url)] = url
+        self._bytes[_digest(url.partition("?")[0])] = url
         wide = hashlib.sha256(parts["photo"].encode()).hexdigest()
         return Fetched(
-            image_id=_digest(url.partition("?")[0]) if "?" in url else _digest(url),
+            image_id=_digest(url.partition("?")[0]),
             width=500,
             height=750,
             format="jpeg",

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from agents.intake import configured_id
-from app.rulings import settlement, sides
+from app.rulings import CannotRuleError
 from app.storage.collecting import FORGOTTEN
 from schemas.commands import PushCelebrity, SubmitCelebrity
 from schemas.ids import item_id
@@ -258,9 +258,7 @@ async def test_a_conflict_that_was_settled_leaves_no_id_of_who_is_forgotten_with
     both = photo(7, of="somebody")
     await story.find(KEANU, both)
     await story.find(TILDA, both)
-    own, other = await sides(story.store.people, await story.store.people.item(TILDA, item_id(TILDA, both)))
-    for _, word, _ in settlement(own, other, belongs_to):
-        await story.rule(word.item_id, word.celebrity_id, word.decision, word.note)
+    await story.resolve(TILDA, both, belongs_to)
     before = await story.verdicts(KEANU)
     await story.forget(TILDA)
     assert await story.verdicts(KEANU) == before
@@ -294,3 +292,78 @@ async def test_a_conflict_is_over_when_one_of_the_two_is_forgotten(story):
     assert [key for rows in story.runner.tables["claims"].stored.values() for key in rows if TILDA.encode() in key] == [
         f"gone|{TILDA}".encode()
     ]
+
+
+THIRD = "local:583e1f7d-0000-5000-8000-000000000000"
+
+
+async def three_claim(story, *addresses):
+    """Keanu holds a picture that Tilda and a third person claim too."""
+    for who in (KEANU, TILDA, THIRD):
+        await story.find(who, *addresses)
+
+
+async def test_when_a_conflict_is_settled_the_others_are_with_the_present_holder(story):
+    picture = photo(7, of="somebody")
+    await three_claim(story, picture)
+    await story.resolve(TILDA, picture, TILDA)
+    left = await story.store.people.item(THIRD, item_id(THIRD, picture))
+    assert (left.verdict, left.conflict_with) == ("conflict", TILDA)
+    with pytest.raises(CannotRuleError, match=f"marquee celebrity {KEANU} --keep"):
+        await story.resolve(THIRD, picture, KEANU)
+    await story.resolve(THIRD, picture, TILDA)
+    assert [(await story.verdicts(who))[picture] for who in (KEANU, TILDA, THIRD)] == ["rejected", "kept", "rejected"]
+
+
+@pytest.mark.parametrize("on", [TILDA, THIRD])
+async def test_a_later_answer_takes_the_picture_from_whoever_holds_it_now(story, on):
+    picture = photo(7, of="somebody")
+    await three_claim(story, picture)
+    await story.resolve(TILDA, picture, TILDA)
+    await story.resolve(on, picture, THIRD)
+    assert [(await story.verdicts(who))[picture] for who in (KEANU, TILDA, THIRD)] == ["rejected", "rejected", "kept"]
+
+
+async def test_whoever_shares_a_picture_is_a_side_of_the_conflicts_that_are_left(story):
+    picture = photo(7, of="somebody")
+    await three_claim(story, picture)
+    await story.resolve(TILDA, picture, "both")
+    await story.resolve(THIRD, picture, THIRD)
+    assert [(await story.verdicts(who))[picture] for who in (KEANU, TILDA, THIRD)] == ["rejected", "rejected", "kept"]
+
+
+async def test_who_is_in_a_conflict_of_their_own_is_no_answer_to_that_of_another(story):
+    picture = photo(7, of="somebody")
+    await three_claim(story, picture)
+    with pytest.raises(CannotRuleError, match="a conflict of their own"):
+        await story.resolve(TILDA, picture, THIRD)
+    assert (await story.store.people.counts()).conflicts == 2
+
+
+async def test_a_conflict_that_nobody_holds_any_more_waits_for_a_word_and_follows_it(story):
+    picture = photo(7, of="somebody")
+    await three_claim(story, picture)
+    await story.rule(item_id(KEANU, picture), KEANU, "reject")
+    with pytest.raises(CannotRuleError, match="keep it or reject it"):
+        await story.resolve(THIRD, picture, "both")
+    await story.rule(item_id(TILDA, picture), TILDA, "keep")
+    assert (await story.store.people.item(THIRD, item_id(THIRD, picture))).conflict_with == TILDA
+
+
+@pytest.mark.parametrize(
+    ("belongs_to", "verdicts"),
+    [
+        (TILDA, {TILDA: ["duplicate", "kept"], KEANU: ["duplicate", "rejected"]}),
+        (KEANU, {TILDA: ["rejected", "rejected"], KEANU: ["duplicate", "kept"]}),
+        ("both", {TILDA: ["duplicate", "kept"], KEANU: ["duplicate", "kept"]}),
+        ("neither", {TILDA: ["rejected", "rejected"], KEANU: ["duplicate", "rejected"]}),
+    ],
+)
+async def test_one_answer_settles_a_picture_at_all_its_addresses(story, belongs_to, verdicts):
+    addresses = [photo(7, of="somebody") + at for at in ("?commons", "?tmdb")]
+    await story.find(KEANU, *addresses)
+    await story.find(TILDA, *addresses)
+    await story.resolve(TILDA, addresses[1], belongs_to)
+    found = {who: sorted((await story.verdicts(who)).values()) for who in verdicts}
+    assert found == verdicts
+    assert (await story.store.people.counts()).conflicts == 0

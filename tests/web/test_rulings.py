@@ -11,8 +11,8 @@ from app.delivery.guard import Reader
 from app.delivery.producer import Outgoing
 from app.delivery.raw import Raw
 from schemas.base import Record
-from schemas.pictures import ForgetCelebrity, ImageFetched, RuleImage
-from tests.storage.picture_events import KEANU, TILDA, conflict, forgotten, item, person, rejected, sha
+from schemas.pictures import ForgetCelebrity, ImageFetched, ImageWithdrawn, RuleImage
+from tests.storage.picture_events import KEANU, TILDA, accepted, conflict, forgotten, item, person, rejected, sha, told
 from tests.web.conftest import Running, Start
 from tests.web.gallery import fill_gallery
 from tests.web.stand_ins import make_worker
@@ -151,6 +151,22 @@ async def test_the_notes_of_a_resolution_name_nobody(stocked: Running, belongs_t
 async def test_whose_a_picture_is_must_be_one_of_the_two(stocked: Running) -> None:
     problem = await post(stocked, f"{TILDA}/images/{item(4)}/resolve", {"belongs_to": ELSA}, 422)
     assert f"{TILDA}, {KEANU}, both, neither" in problem["detail"]
+
+
+async def test_who_lost_a_picture_by_hand_is_no_side_any_more_and_it_is_said_what_to_do(stocked: Running) -> None:
+    put = stocked.worker.store.pictures
+    await put.put_celebrities([person("Elsa", ELSA)])
+    await put.put_rejected([conflict(30, 33, ELSA, KEANU, of=20)])
+    gone = {name: getattr(accepted(20, 40, KEANU).data, name) for name in ("item_id", "url", "image_id", "source")}
+    lost = ImageWithdrawn(**gone, celebrity_id=KEANU, order=40, reason="ruled out by hand: it shows somebody else")
+    await put.put_withdrawn([told(lost, 5)])
+    await put.put_accepted([accepted(20, 41)])
+    problem = await post(stocked, f"{ELSA}/images/{item(30, ELSA)}/resolve", {"belongs_to": KEANU}, 409)
+    assert f"marquee celebrity {KEANU} --keep {item(20, KEANU)}" in problem["detail"]
+    assert "it shows somebody else" in problem["detail"]
+    assert stocked.worker.producer.sent == []
+    answer = await post(stocked, f"{ELSA}/images/{item(30, ELSA)}/resolve", {"belongs_to": TILDA})
+    assert {each["celebrity_id"]: each["decision"] for each in answer["items"]} == {TILDA: "keep", ELSA: "reject"}
 
 
 @pytest.mark.parametrize("number", [0, 2, 5, 6])
