@@ -57,7 +57,11 @@ def _celebrities(call: Call, search: str | None, sort: str | None, limit: int) -
         for each in found["items"]
     ]
     empty = "nobody is known yet: push somebody with `marquee push celebrity --name ...`"
-    print_table(["celebrity id", "name", *VERDICTS], rows, empty)
+    headings = ["celebrity id", "name", *VERDICTS]
+    if any(each["same_as"] for each in found["items"]):
+        headings.append("same as")
+        rows = [[*row, ", ".join(each["same_as"]) or None] for row, each in zip(rows, found["items"], strict=True)]
+    print_table(headings, rows, empty)
 
 
 def _celebrity(call: Call, celebrity_id: str, **options: Any) -> None:
@@ -181,11 +185,13 @@ def _forget(call: Call, celebrity_id: str, *, sure: bool) -> None:
             deadline, before = time.monotonic() + ERASED_SECONDS, proof["left"]
         time.sleep(POLL_SECONDS)
     if call.as_json:
-        print_json(proof)
+        print_json(proof | {"same_as": asked["same_as"], "notes": asked["notes"]})
     else:
         print_table(["where", "left"], [[each["where"], each["left"]] for each in proof["left"]])
         for each in proof["later"]:
             click.echo(f"not before {each['until']}: {each['where']}")
+        for note in asked["notes"]:
+            click.echo(note)
     if not done:
         raise CliError(
             f"not all of {celebrity_id} is erased, and for {ERASED_SECONDS:.0f} s nothing more was: the command is in "

@@ -54,7 +54,13 @@ INDEXES: Final[dict[str, tuple[Sort, ...]]] = {
     REVISIONS: ([("film_id", 1), ("offset", 1)],),
     REVIEWS: ([("film_id", 1), ("offset", 1)],),
     SENTIMENTS: ([("film_id", 1)],),
-    CELEBRITIES: ([("name_key", 1), ("celebrity_id", 1)], [("registered_at", 1), ("celebrity_id", 1)]),
+    CELEBRITIES: (
+        [("name_key", 1), ("celebrity_id", 1)],
+        [("registered_at", 1), ("celebrity_id", 1)],
+        [("wikidata", 1)],
+        [("imdb", 1)],
+        [("tmdb", 1)],
+    ),
     IMAGES: (
         [("celebrity_id", 1), ("item_id", 1)],
         [("celebrity_id", 1), ("verdict", 1), ("item_id", 1)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -34,6 +34,7 @@ from app.storage.picture_views import (
     Verdict,
 )
 from app.storage.pictures import CONFLICT, KEPT
+from app.storage.same_person import same_person
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 PEOPLE_ORDERS: Final = {
@@ -82,7 +83,8 @@ class PictureQueries:
         found = await rows_behind(self._people, order, position, where, limit + 1)
         rows = found[:limit]
         counts = await asyncio.gather(*(self._by_verdict(row["_id"]) for row in rows))
-        items = [_row(row, images) for row, images in zip(rows, counts, strict=True)]
+        others = await asyncio.gather(*(same_person(self._people, row) for row in rows))
+        items = [_row(row, images, same) for row, images, same in zip(rows, counts, others, strict=True)]
         if len(found) <= limit:
             return Page(items)
         last = Position(sort, value_at(rows[-1], order.field), rows[-1]["celebrity_id"])
@@ -95,8 +97,14 @@ class PictureQueries:
         )
         if not found and not images:
             return None
-        row = _row(found[0] if found else {"celebrity_id": celebrity_id}, images)
+        document = found[0] if found else {"celebrity_id": celebrity_id}
+        row = _row(document, images, await same_person(self._people, document))
         return CelebrityView(**msgspec.structs.asdict(row), sources=sources)
+
+    async def same_person(self, celebrity_id: str) -> dict[str, str]:
+        """People with other ids who are the same person, and by what, in words; also of somebody unknown."""
+        found = await self._people.get([celebrity_id])
+        return await same_person(self._people, found[0] if found else {"celebrity_id": celebrity_id})
 
     async def images(
         self, celebrity_id: str, verdict: str | None = None, limit: int = 50, cursor: str | None = None
@@ -216,8 +224,8 @@ def _behind(cursor: str, celebrity_id: str, verdict: str | None) -> str:
     return position.item_id
 
 
-def _row(document: Document, images: dict[Verdict, int]) -> CelebrityRow:
-    return msgspec.convert(document | {"images": images}, CelebrityRow)
+def _row(document: Document, images: dict[Verdict, int], others: Iterable[str]) -> CelebrityRow:
+    return msgspec.convert(document | {"images": images, "same_as": sorted(others)}, CelebrityRow)
 
 
 def _item(document: Document) -> ItemView:

@@ -12,7 +12,8 @@ Verdict = Literal["pending", "kept", "duplicate", "conflict", "rejected", "quara
 class CelebrityRow(msgspec.Struct, frozen=True, kw_only=True):
     """A person in a list; `images` counts the addresses found for them by verdict, only those that there are.
 
-    `registered_at` is when what is known of their identity last grew.
+    `registered_at` is when what is known of their identity last grew. `same_as` are people with other ids who are the
+    same by an id of Wikidata, IMDb or TMDB.
     """
 
     celebrity_id: str
@@ -22,6 +23,7 @@ class CelebrityRow(msgspec.Struct, frozen=True, kw_only=True):
     tmdb: int | None = None
     registered_at: str | None = None
     images: dict[Verdict, int] = {}
+    same_as: list[str] = []
 
 
 class SourceTally(msgspec.Struct, frozen=True):

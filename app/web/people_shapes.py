@@ -67,6 +67,15 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     items: list[SentRuling]
 
 
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to erase a person is in the log; `same_as` are further ids of theirs, and `notes` says by what."""
+
+    id: str
+    event_id: str
+    same_as: list[str] = []
+    notes: list[str] = []
+
+
 class Left(msgspec.Struct, frozen=True):
     """How much of a person is still in one place."""
 

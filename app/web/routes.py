@@ -40,7 +40,7 @@ from app.web.connectors_shapes import (
     Steered,
 )
 from app.web.openapi import Parameter, Route
-from app.web.people_shapes import CelebrityPage, Erasure, PicturePage, Resolution, Ruling, Settlement
+from app.web.people_shapes import CelebrityPage, Erasure, Forgetting, PicturePage, Resolution, Ruling, Settlement
 from app.web.probes import Readiness
 from app.web.push import Accepted
 from schemas.commands import PushCelebrity, PushFilm
@@ -105,10 +105,10 @@ ROUTES: Final = (
           body=PushCelebrity),
     Route("GET", "/celebrities/{id}", celebrities.get_celebrity, "Show a person", "celebrities", CelebrityView,
           also=(HTML,), parameters=(PERSON_ID,), problems=(404, 503)),
-    Route("DELETE", "/celebrities/{id}", rulings.forget_celebrity, "Erase a person", "celebrities", Accepted,
+    Route("DELETE", "/celebrities/{id}", rulings.forget_celebrity, "Erase a person", "celebrities", Forgetting,
           status=202, parameters=(PERSON_ID,), problems=(401, 404, 503)),
     Route("POST", "/celebrities/{id}/forget", rulings.forget_by_form, "Erase a person (forms)", "celebrities",
-          Accepted, status=202, parameters=(PERSON_ID,), problems=(401, 404, 503)),
+          Forgetting, status=202, parameters=(PERSON_ID,), problems=(401, 404, 503)),
     Route("GET", "/celebrities/{id}/erasure", celebrities.get_erasure, "Show what is left of a person",
           "celebrities", Erasure, parameters=(PERSON_ID,), problems=(404, 503)),
     Route("GET", "/celebrities/{id}/images", celebrities.get_celebrity_images, "List a person's pictures",

@@ -10,7 +10,7 @@ from app.rulings import CannotRuleError, NoSideError, forgetting, ruling, settle
 from app.storage.picture_views import ItemView
 from app.web.bodies import FORM, celebrity_id, read_fields
 from app.web.pages import person_url
-from app.web.people_shapes import Resolution, Ruling, SentRuling, Settlement
+from app.web.people_shapes import Forgetting, Resolution, Ruling, SentRuling, Settlement
 from app.web.problems import Problem, json_response, not_found
 from app.web.push import Accepted, deliver
 from app.web.site import SITE
@@ -52,10 +52,14 @@ async def resolve_conflict(request: web.Request) -> web.Response:
 async def forget_celebrity(request: web.Request) -> web.Response:
     """Erase a person: pictures, faces, hashes and what is known of them. `/celebrities/{id}/erasure` proves it."""
     key = celebrity_id(request)
-    event_id, record = await forgetting(request.app[SITE].worker.store.people, key)
+    people = request.app[SITE].worker.store.people
+    event_id, record = await forgetting(people, key)
+    others = await people.same_person(key)
     await deliver(request, [record])
     location = {"Location": f"{person_url(key)}/erasure"}
-    return _done(request, key, "forgotten", Accepted(id=key, event_id=event_id), location)
+    notes = [f"{other} is the same person by {shared}: forget it too" for other, shared in sorted(others.items())]
+    told = Forgetting(id=key, event_id=event_id, same_as=sorted(others), notes=notes)
+    return _done(request, key, "forgotten", told, location)
 
 
 async def forget_by_form(request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from app.web.server import WebService
 from schemas.catalogue import decode
 from schemas.pictures import ForgetCelebrity, ImageFetched, RuleImage
 from tests.cli.conftest import Marquee
-from tests.storage.picture_events import KEANU, START, TILDA, item, sha
+from tests.storage.picture_events import KEANU, START, TILDA, item, person, sha
 from tests.web.gallery import fill_gallery
 from tests.web.stand_ins import FakeWorker, make_worker, service_of
 
@@ -118,8 +118,8 @@ def test_a_label_conflict_is_resolved(
 ) -> None:
     text = marquee("celebrity", TILDA, "--resolve", item(4), *words).stdout
     assert {each.celebrity_id: each.decision for each in served.sent} == decisions
-    for person, decision in decisions.items():
-        assert f"{decision} {item(4) if person == TILDA else item(20, KEANU)} of {person}" in text
+    for who, decision in decisions.items():
+        assert f"{decision} {item(4) if who == TILDA else item(20, KEANU)} of {who}" in text
 
 
 def test_a_person_is_forgotten_and_it_is_proved(
@@ -130,10 +130,26 @@ def test_a_person_is_forgotten_and_it_is_proved(
     answer.start()
     proof = marquee.json("celebrity", TILDA, "--forget")
     answer.join()
+    assert proof["same_as"] == proof["notes"] == []
     assert served.sent[0] == ForgetCelebrity(celebrity_id=TILDA)
     assert proof["erased"] is True
     assert {each["left"] for each in proof["left"]} == {0}
     assert "No person Q200534" in marquee.mistake("celebrity", TILDA)
+
+
+def test_who_is_known_under_two_ids_is_shown_and_forgetting_names_the_other(
+    marquee: Marquee, served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "tmdb:person/3063"
+    served.run(served.worker.store.pictures.put_celebrities([person("Tilda Swinton", other, tmdb=3063)]))
+    headings, *lines = marquee("celebrities").stdout.splitlines()
+    assert headings.endswith("same as")
+    assert {line.split()[0]: line.split()[-1] for line in lines} == {TILDA: other, other: TILDA, KEANU: "-"}
+    assert marquee.json("celebrity", other)["same_as"] == [TILDA]
+    assert TILDA in marquee("celebrity", other).stdout
+    monkeypatch.setattr(celebrities, "ERASED_SECONDS", 0.05)
+    text = marquee("celebrity", TILDA, "--forget", code=1).stdout
+    assert f"{other} is the same person by tmdb 3063: forget it too" in text
 
 
 def erase_when_told(served: Serving) -> None:

@@ -182,3 +182,32 @@ async def test_known_people_are_those_registered(store: Store) -> None:
     await gallery(store)
     await named(store)
     assert await store.people.known(["Q1", KEANU, "Q404"]) == {"Q1"}
+
+
+async def test_people_who_share_an_id_are_the_same_whichever_is_asked_for(store: Store) -> None:
+    tmdb, imdb = "tmdb:person/2001", "nm0000001"
+    known = [
+        person("Barack Obama", "Q76", wikidata="Q76", tmdb=2001),
+        person("Barack Obama", tmdb, tmdb=2001, wikidata="Q76"),
+        person("Obama", imdb, imdb=imdb),
+        person("Tilda Swinton", wikidata=TILDA, imdb="nm0842770", tmdb=3063),
+    ]
+    await store.pictures.put_celebrities(known)
+    assert await store.people.same_person("Q76") == {tmdb: "wikidata Q76"}
+    assert await store.people.same_person(tmdb) == {"Q76": "wikidata Q76"}
+    assert await store.people.same_person(imdb) == await store.people.same_person(TILDA) == {}
+    same = {one.celebrity_id: one.same_as for one in (await store.people.celebrities()).items}
+    assert same == {"Q76": [tmdb], tmdb: ["Q76"], imdb: [], TILDA: []}
+    await store.pictures.forget([forgotten(1, "Q76")])
+    assert await store.people.same_person("Q76") == {tmdb: "wikidata Q76"}, "also of who is gone"
+    shown = await store.people.celebrity(tmdb)
+    assert shown is not None
+    assert shown.same_as == []
+
+
+async def test_an_id_alone_says_who_somebody_is(store: Store) -> None:
+    await store.pictures.put_celebrities([person(None, "tmdb:person/7"), person("A", "Q7", tmdb=7, imdb="nm0000007")])
+    await store.pictures.put_celebrities([person("A", "nm0000007")])
+    assert await store.people.same_person("tmdb:person/7") == {"Q7": "tmdb 7"}
+    assert await store.people.same_person("nm0000007") == {"Q7": "imdb nm0000007"}
+    assert set(await store.people.same_person("Q7")) == {"tmdb:person/7", "nm0000007"}

@@ -205,6 +205,17 @@ async def test_a_person_is_forgotten_by_one_command_whose_proof_is_named(stocked
         assert (await response.json())["event_id"] != ids[0]
 
 
+async def test_whoever_is_forgotten_is_named_under_their_other_ids(stocked: Running) -> None:
+    other = "tmdb:person/3063"
+    await stocked.worker.store.pictures.put_celebrities([person("Tilda Swinton", other, tmdb=3063)])
+    async with stocked.client.delete(f"{stocked.url}/celebrities/{TILDA}") as response:
+        answer = await response.json()
+    assert (response.status, answer["same_as"]) == (202, [other])
+    assert answer["notes"] == [f"{other} is the same person by tmdb 3063: forget it too"]
+    async with stocked.client.get(f"{stocked.url}/celebrities/{TILDA}", headers={"Accept": "text/html"}) as response:
+        assert "The same person as" in await response.text()
+
+
 async def test_somebody_unknown_may_be_forgotten_but_not_a_word_that_is_no_id(stocked: Running) -> None:
     for name, status in (("Q404", 202), ("nobody", 404), ("tt1375666", 404)):
         async with stocked.client.delete(f"{stocked.url}/celebrities/{name}") as response:
