@@ -20,14 +20,20 @@ CANDIDATES: Final = 5
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A person, and the cosine between the face and the centroid of that person's faces, 0 to 1."""
+    """A person, and how sure the champion is that it is them, 0 to 1.
+
+    That is the cosine to the centroid of the person's faces, or what the logistic regression takes for likely.
+    """
 
     celebrity_id: str
     confidence: float
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """Whose face it is (None: nobody's who is known), how like theirs it is, and who else it is like."""
+    """Whose face it is (None: nobody's who is known), how sure that is, and who else it may be, the likeliest first.
+
+    Of nobody's the confidence is that of the likeliest, whose faces it is too unlike.
+    """
 
     celebrity_id: str | None
     confidence: float
@@ -105,15 +111,16 @@ class FaceRecogniser:
         return int(np.argmax([self.centroid.scores(vector).max() for vector in vectors]))
 
     def identify(self, vector: Vector) -> Identified:
-        """The champion's answer, and the people whom the face is most like."""
+        """The champion's answer, and the people whom it would name next, by what it decides on."""
         people = self.centroid.labels
         if not people:
             return Identified(None, 0.0)
-        answers = self.answers(vector)
-        cosines = self.centroid.scores(vector)
-        order = np.argsort(-cosines, kind="stable")[:CANDIDATES]
-        candidates = tuple(Candidate(people[place], share(float(cosines[place]))) for place in order)
-        return Identified(answers.champion, share(answers.cosine), candidates)
+        # Whoever is named has to lead the list: cosines beside an answer of the other classifier contradict it.
+        decides = self.logistic if self.scores.champion() == "logistic" else self.centroid
+        scores = decides.scores(vector)
+        order = np.argsort(-scores, kind="stable")[:CANDIDATES]
+        candidates = tuple(Candidate(people[place], share(float(scores[place]))) for place in order)
+        return Identified(self.answers(vector).champion, candidates[0].confidence, candidates)
 
     def state(self) -> RecogniserState:
         """All that was learnt."""
@@ -130,5 +137,5 @@ class FaceRecogniser:
 
 
 def share(similarity: float) -> float:
-    """A cosine as a confidence: 0 where it points away, four digits."""
+    """A cosine or likelihood as a confidence: 0 where a cosine points away, four digits."""
     return round(min(1.0, max(0.0, similarity)), 4)

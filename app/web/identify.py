@@ -28,7 +28,8 @@ FRESH_SECONDS: Final = 10.0
 class IdentifiedFace(msgspec.Struct, frozen=True, kw_only=True):
     """A face: box (x, y, width, height) in pixels of the upright picture, and whose it is; null is nobody's known.
 
-    `confidence` and those of the candidates are cosines to the centroid of a person's faces, 0 to 1.
+    `confidence` and those of the candidates, 0 to 1, are those of the classifier that is the champion, and whoever is
+    named is the first of the candidates.
     """
 
     box: tuple[int, int, int, int]

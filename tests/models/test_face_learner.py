@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.face_learner import FaceLearner
 from models.face_scores import UNKNOWN, WINDOW, FaceScores
+from models.own_face import vector_of
 from models.review_learner import ReviewLearner
 from models.snapshot import SnapshotIncompatible
 from schemas.faces import FaceConfirmed, FacesForgotten, FaceWithdrawn
@@ -82,6 +84,26 @@ def test_a_stranger_is_nobodys_but_like_somebody() -> None:
     found = taught(album(9, 10)).identify(face("a stranger", 1), "fake@0123456789ab")
     assert found.celebrity_id is None
     assert found.candidates[0].confidence == found.confidence < 0.3
+
+
+@pytest.mark.parametrize(("champion", "name"), [("centroid", "Q2"), ("logistic", "Q3")])
+def test_whoever_the_champion_names_leads_the_list_with_its_own_confidence(
+    champion: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = taught(album(6, 8, spread=1.0))
+    recogniser = learner._taught()
+    vector = vector_of(face("Q2", 77))
+    places = recogniser.centroid.labels
+    # A logistic regression that has somebody else in mind than the centroid nearest to the face.
+    recogniser.logistic._scalars[places.index("Q3")] += 50.0
+    recogniser.centroid._matrix[places.index("Q3")] += 3.0 * vector
+    recogniser.centroid._scalars[:] = np.sqrt((recogniser.centroid._matrix**2).sum(axis=1))
+    monkeypatch.setattr(FaceScores, "champion", lambda _: champion)
+    found = recogniser.identify(vector)
+    confidences = [candidate.confidence for candidate in found.candidates]
+    assert (found.celebrity_id, found.candidates[0].celebrity_id) == (name, name)
+    assert found.confidence == confidences[0]
+    assert confidences == sorted(confidences, reverse=True)
 
 
 def test_an_empty_model_knows_nobody() -> None:
