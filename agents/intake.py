@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from typing import Final
 
 from agents.messages import Message
 from schemas.base import Record
 from schemas.commands import PushCelebrity, PushFilm, SubmitCelebrity, SubmitFilm
 from schemas.ids import celebrity_id, derived_id, film_id
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 async def admit(message: Message[PushFilm | PushCelebrity]) -> AsyncIterator[Record]:
@@ -19,12 +23,22 @@ async def admit(message: Message[PushFilm | PushCelebrity]) -> AsyncIterator[Rec
         person = celebrity_id(pushed.name, pushed.wikidata, pushed.tmdb)
         yield SubmitCelebrity(
             celebrity_id=person,
-            name=pushed.name,
+            name=_one_line(pushed.name),
             wikidata=pushed.wikidata,
             tmdb=pushed.tmdb,
             # The configuration says the same at every start, also of somebody who was forgotten since.
             pushed=message.envelope.id != configured_id(person),
         )
+
+
+def _one_line(text: str) -> str | None:
+    """A title or name without control characters and breaks, which no title has and every list suffers from.
+
+    An id that is made from it is the same with and without; None where nothing is left.
+    """
+    if not _CONTROL.search(text):
+        return text
+    return " ".join(_CONTROL.sub(" ", text).split()) or None
 
 
 def configured_id(entity: str) -> str:
@@ -37,7 +51,7 @@ def submission(pushed: PushFilm) -> SubmitFilm:
     kind = pushed.kind or "movie"
     return SubmitFilm(
         film_id=film_id(pushed.title, pushed.year, kind, pushed.imdb, pushed.wikidata, pushed.tmdb),
-        title=pushed.title,
+        title=_one_line(pushed.title),
         kind=kind,
         year=pushed.year,
         imdb=pushed.imdb,

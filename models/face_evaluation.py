@@ -63,22 +63,27 @@ class FacesReport(msgspec.Struct, frozen=True, kw_only=True):
 def labelled_pictures(folder: Path) -> list[tuple[str, Path]]:
     """Person and file for every file below the folders of a folder, sorted. Raises UnreadableFile where there is none.
 
-    Hidden files are passed over.
+    What is hidden, and what macOS puts into archives beside the files, is passed over.
     """
     if not folder.is_dir():
         raise UnreadableFile("no such folder: name one that holds a folder of pictures for each person")
     found = [
         (person.name, path)
         for person in sorted(folder.iterdir())
-        if person.is_dir() and not person.name.startswith(".")
+        if person.is_dir()
         for path in sorted(person.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not any(is_aside(part) for part in path.relative_to(folder).parts)
     ]
     if not found:
         raise UnreadableFile(
             "no picture in it: put those of each person into a folder of its own, named like the person"
         )
     return found
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file or folder of this name is nobody's: hidden, or where macOS keeps what its archives add."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def evaluate_faces(

@@ -43,6 +43,33 @@ def normalised_title(title: str) -> str:
     return " ".join(kept.split())
 
 
+_TYPED: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+"""How letters are typed that Unicode does not take for others with a sign."""
+_WRITTEN: Final = {
+    "l": "(l|ł)",
+    "o": "(o|ø)",
+    "d": "(d|đ|ð)",
+    "h": "(h|ħ)",
+    "t": "(t|ŧ)",
+    "i": "(i|ı)",
+    "ae": "(ae|æ)",
+    "oe": "((o|ø)e|œ)",
+    "th": "((t|ŧ)(h|ħ)|þ)",
+}
+_TYPED_PART: Final = re.compile("|".join(sorted(_WRITTEN, key=len, reverse=True)))
+
+
+def search_words(text: str) -> list[str]:
+    """The words of a text as regular expressions, which find them in what went through `normalised_title`.
+
+    That leaves letters such as ł and æ as they are, and always will: ids are made from it.
+    """
+    typed = normalised_title(text).translate(_TYPED)
+    return [_TYPED_PART.sub(lambda found: _WRITTEN[found[0]], word) for word in typed.split()]
+
+
 def film_id(title: str, year: int | None, kind: Kind, imdb: str | None, wikidata: str | None, tmdb: int | None) -> str:
     """The canonical id: IMDb, else Wikidata, else TMDB, else one made from title, year and kind.
 

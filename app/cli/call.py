@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from agents.errors import Unavailable
+from app.cli.output import harmless
 from app.embedded.addresses import Addresses, running
 from app.embedded.process import EmbeddedError
 from app.settings import ConfigError, Settings, load
@@ -165,7 +166,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    click.echo(f"marquee: {' '.join(text.split())}", err=True)
+    click.echo(f"marquee: {harmless(' '.join(text.split()))}", err=True)
     return code
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from app.cli.call import Call, CliError, command, run
 from app.cli.config import config_file
-from app.cli.output import print_json, print_table
+from app.cli.output import harmless, print_json, print_table
 from app.cli.web import NoMarqueeError, get, say
 
 if TYPE_CHECKING:
@@ -159,9 +159,9 @@ def _report(call: Call, found: dict[str, Any]) -> None:
 def _tell(found: dict[str, Any]) -> None:
     counts = found["counts"]
     for note in found.get("notes", ()):
-        click.echo(note, err=True)
+        click.echo(harmless(note), err=True)
     for line, fault in found["faults"][:SHOWN_FAULTS]:
-        click.echo(f"line {line}: {fault}" if line else fault, err=True)
+        click.echo(harmless(f"line {line}: {fault}" if line else fault), err=True)
     more = counts["rejected"] - len(found["faults"][:SHOWN_FAULTS])
     if more > 0:
         click.echo(f"... and {more} more were refused: `marquee dlq list` has them", err=True)

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from app.cli.call import Call, CliError, command, command_group, run
-from app.cli.output import print_fields, print_json, print_table
+from app.cli.output import harmless, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from app.cli.dead_letters import Letter
@@ -87,7 +87,7 @@ def _readable(encoded: str | None) -> str | None:
     raw = base64.b64decode(encoded)
     text = raw[:PREVIEW].decode(errors="backslashreplace")
     # What somebody sent must not steer the terminal.
-    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    shown = "\n".join(map(harmless, text.split("\n")))
     return shown + (f"… ({len(raw)} bytes)" if len(raw) > PREVIEW else "")
 
 

@@ -9,15 +9,25 @@ import click
 import msgspec
 
 from app.cli.call import Call, CliError, command
-from app.cli.output import print_fields, print_json
+from app.cli.output import harmless, print_fields, print_json
 
 BESIDE: Final = frozenset({"bad_lines", "bad_files", "bad_examples"})
 """Parts of a report that are told beside it."""
 
 
+class _Path(click.Path):
+    """A path that says something: an empty one is the current directory to Python, and meant by nobody."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if not str(value):
+            self.fail("an empty name says nothing; the current directory is '.'", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def add_to(main: click.Group) -> None:
     """Add this command."""
-    path = click.Path(path_type=Path)
+    path = _Path(path_type=Path)
     ratings = click.Option(["--ratings"], type=path, metavar="FILE", help="CSV in the MovieLens layout, or NDJSON.")
     reviews = click.Option(["--reviews"], type=path, metavar="FILE", help="CSV or NDJSON with text and positive.")
     faces = click.Option(["--faces"], type=path, metavar="DIR", help="Pictures, one folder a person.")
@@ -52,7 +62,7 @@ def _tell_left_out(path: Path, report: Any) -> None:
     lines, files = getattr(report, "bad_lines", 0), getattr(report, "bad_files", 0)
     for bad in report.bad_examples:
         where = f"{path}:{bad.line}" if lines else path / bad.path
-        click.echo(f"{where}: left out: {bad.reason}", err=True)
+        click.echo(harmless(f"{where}: left out: {bad.reason}"), err=True)
     if lines + files > len(report.bad_examples):
         what = "lines" if lines else "files"
         click.echo(f"... and {lines + files - len(report.bad_examples)} more {what} left out", err=True)

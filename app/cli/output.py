@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 
 Cell = str | int | float | bool | None
 
+_STEERING: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys instead of showing it (C0, C1), what turns the direction round, and what it cannot be sent."""
+
 
 def print_json(value: Any) -> None:
     """One JSON document, indented."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    # JSON escapes what is below a space, and no more; whatever else steers can only stand in a string.
+    click.echo(_STEERING.sub(lambda found: "\n" if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], empty: str = "nothing") -> None:
@@ -38,7 +44,7 @@ def print_fields(fields: Mapping[str, Any], indent: int = 0) -> None:
     for name, value in fields.items():
         if value is None or value == [] or value == {}:
             continue
-        label = " " * indent + name.replace("_", " ").ljust(width)
+        label = " " * indent + harmless(name.replace("_", " ")).ljust(width)
         if isinstance(value, Mapping):
             click.echo(label.rstrip())
             print_fields(value, indent + 2)
@@ -63,7 +69,7 @@ def write_or_print(text: str, out: Path | None) -> None:
 def _item(item: Any) -> str:
     if isinstance(item, Mapping):
         return ", ".join(
-            f"{name.replace('_', ' ')} {_text(value)}" for name, value in item.items() if value is not None
+            f"{harmless(name.replace('_', ' '))} {_text(value)}" for name, value in item.items() if value is not None
         )
     return _text(item)
 
@@ -77,7 +83,12 @@ def _text(cell: Any) -> str:
         return f"{cell:.3f}".rstrip("0").rstrip(".")
     if isinstance(cell, list | tuple):
         return ", ".join(map(_text, cell))
-    return str(cell)
+    return harmless(str(cell))
+
+
+def harmless(text: str) -> str:
+    """A text that somebody sent, in one line and without anything that steers a terminal."""
+    return _STEERING.sub(lambda found: " " if found[0].isspace() else ascii(found[0])[1:-1], text)
 
 
 def _rich_table(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from app.cli.call import Call, command, command_group, run
-from app.cli.output import print_json
+from app.cli.output import harmless, print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
 from schemas.ids import derived_id
@@ -107,7 +107,7 @@ def _file(call: Call, path: Path) -> None:
         print_json({"sent": sent, "refused": refused, "bad": lines})
     else:
         for line, fault in bad[:SHOWN_FAULTS]:
-            click.echo(f"{path}:{line}: {fault}", err=True)
+            click.echo(harmless(f"{path}:{line}: {fault}"), err=True)
         if refused > SHOWN_FAULTS:
             click.echo(f"... and {refused - SHOWN_FAULTS} more bad rows (--json lists them)", err=True)
         click.echo(f"{sent} sent, {refused} bad")

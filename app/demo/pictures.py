@@ -13,6 +13,7 @@ from typing import Any, Final
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from app.demo.sources import DemoDataError
+from models.face_evaluation import is_aside
 
 PORTRAIT: Final = "astronaut.png"
 PORTRAYED: Final = "Eileen Collins"
@@ -108,8 +109,10 @@ def _labelled(folder: Path) -> Iterator[Person]:
     if not folder.is_dir():
         raise DemoDataError(f"{folder}: no such folder; --faces wants one with a folder of pictures for each person")
     found = False
-    for each in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = sorted(path for path in each.iterdir() if path.suffix.lower() in SUFFIXES)[:MOST_A_FOLDER]
+    for each in sorted(path for path in folder.iterdir() if path.is_dir() and not is_aside(path.name)):
+        files = sorted(path for path in each.iterdir() if path.suffix.lower() in SUFFIXES and not is_aside(path.name))[
+            :MOST_A_FOLDER
+        ]
         served = [Served(f"{each.name}/{path.name}", path.read_bytes()) for path in files]
         if not served:
             continue

@@ -9,7 +9,8 @@ import msgspec
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
-"""A MongoDB filter of equality, `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$regex` (words only) and `$and`.
+"""A MongoDB filter of equality, `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$and` and `$regex` (letters, digits,
+groups of alternatives).
 
 Other operators are left out because the embedded server answers some of them wrongly.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "$gte": operator.ge,
     "$lt": operator.lt,
     "$lte": operator.le,
-    "$regex": lambda value, word: word in value,
+    "$regex": lambda value, pattern: re.search(pattern, value) is not None,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from app.storage.documents import Collection, Document, Filter
-from schemas.ids import normalised_title
+from schemas.ids import search_words
 
 T = TypeVar("T")
 
@@ -83,8 +83,7 @@ def words_filter(field: str, search: str | None) -> Filter | None:
     """The filter of a search in normalised text; None where it holds no letter or digit, so that nothing can match."""
     if search is None or not search.strip():
         return {}
-    words = normalised_title(search).split()
-    # The words are letters and digits, so as regular expressions they stand for themselves.
+    words = search_words(search)
     return {"$and": [{field: {"$regex": word}} for word in words]} if words else None
 
 

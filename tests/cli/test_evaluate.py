@@ -68,3 +68,8 @@ def test_mistakes_are_told_in_one_line(
     marquee: Marquee, ratings: Path, words: tuple[str, ...], code: int, part: str
 ) -> None:
     assert part in marquee.mistake("evaluate", *words, code=code)
+
+
+@pytest.mark.parametrize("option", ["--ratings", "--reviews", "--faces"])
+def test_an_empty_name_is_not_the_current_directory(marquee: Marquee, option: str) -> None:
+    assert f"{option}" in marquee.mistake("evaluate", option, "", code=2)

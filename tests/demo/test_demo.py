@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from app.connectors.html import Config, slug
+from app.demo.pictures import people
 from app.demo.pipeline import MISSING
 from app.demo.sources import DemoDataError, DemoFilm, ScoredFilm, choose, write_config
 from app.demo.web import DemoWeb
@@ -144,3 +145,14 @@ async def test_the_film_site_has_a_page_at_the_address_that_the_connector_makes_
         address = config.url.format(title=slug(title, config.space), year=1999)
         async with session.get(site.url + address) as answer:
             assert answer.status == 200, address
+
+
+def test_hidden_folders_and_what_archives_add_are_nobody_in_the_demo(tmp_path: Path) -> None:
+    for person in ("Tilda_Swinton", ".thumbs", "__MACOSX"):
+        (tmp_path / person).mkdir()
+        for name in ("1.jpg", "._1.jpg"):
+            (tmp_path / person / name).write_bytes(b"a picture")
+    _, *labelled = people(tmp_path)
+    assert [(one.name, [served.name for served in one.pictures]) for one in labelled] == [
+        ("Tilda Swinton", ["Tilda_Swinton/1.jpg"])
+    ]

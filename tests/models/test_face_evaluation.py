@@ -46,6 +46,14 @@ def test_the_report_has_the_keys_of_the_contract_in_their_order(folder: Path) ->
     assert report["accuracy_with_misses"]["champion"] == pytest.approx(60 / 61)
 
 
+def test_what_is_hidden_or_added_by_archives_is_nobodys(folder: Path) -> None:
+    before = labelled_pictures(folder)
+    for person in (".git", "__MACOSX", "A/.thumbs", "B/__MACOSX"):
+        put(folder, person, "1.jpg", "A#1")
+    put(folder, "A", "._1.jpg", "A#1")
+    assert labelled_pictures(folder) == before
+
+
 def test_the_order_is_that_of_the_seed(folder: Path) -> None:
     still = {"clock": lambda: 0.0}
     assert evaluate_faces(folder, look, **still) == evaluate_faces(folder, look, **still)

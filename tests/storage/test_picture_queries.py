@@ -184,6 +184,22 @@ async def test_known_people_are_those_registered(store: Store) -> None:
     assert await store.people.known(["Q1", KEANU, "Q404"]) == {"Q1"}
 
 
+LETTERS = {
+    "Żółć": ["zolc", "ŻÓŁĆ", "żołc"],
+    "Bjørn Dæhlie": ["bjorn daehlie", "BJØRN dæh", "björn"],
+    "Đoković Þór": ["dokovic", "thor", "þor"],
+    "Straße Œuvre": ["strasse", "oeuvre", "œuvre"],
+    "Işık Loewe": ["isik", "loewe"],
+}
+
+
+@pytest.mark.parametrize(("name", "search"), [(name, search) for name, found in LETTERS.items() for search in found])
+async def test_names_are_found_as_they_are_typed_without_their_letters(store: Store, name: str, search: str) -> None:
+    people = [person(each, f"Q{n}", n) for n, each in enumerate(LETTERS, 1)]
+    await store.pictures.put_celebrities(people)
+    assert [row.name for row in (await store.people.celebrities(search)).items] == [name]
+
+
 async def test_people_who_share_an_id_are_the_same_whichever_is_asked_for(store: Store) -> None:
     tmdb, imdb = "tmdb:person/2001", "nm0000001"
     known = [

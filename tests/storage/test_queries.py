@@ -46,6 +46,12 @@ async def test_search_finds_words_and_parts_of_words_in_titles(store: Store, sea
     assert page.next is None
 
 
+async def test_titles_are_found_as_people_type_them(store: Store) -> None:
+    await store.projections.put_films([film("tt0000009", title="Rødgrød med Fløde"), film("tt0000008", title="Ægir")])
+    for search, found in (("rodgrod flode", "tt0000009"), ("aegir", "tt0000008"), ("ægir", "tt0000008")):
+        assert [row.film_id for row in (await store.films.films(search=search)).items] == [found]
+
+
 async def many(store: Store, seed: int) -> None:
     """Films with ties and gaps in everything that they can be sorted by."""
     rng = random.Random(seed)

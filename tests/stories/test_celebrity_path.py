@@ -11,8 +11,8 @@ import pytest
 from agents.intake import configured_id
 from app.rulings import CannotRuleError
 from app.storage.collecting import FORGOTTEN
-from schemas.commands import PushCelebrity, SubmitCelebrity
-from schemas.ids import item_id
+from schemas.commands import PushCelebrity, PushFilm, SubmitCelebrity
+from schemas.ids import celebrity_id, item_id
 from schemas.pictures import ForgetCelebrity, ImageFound
 from schemas.scrapes import SteerConnector
 
@@ -367,3 +367,15 @@ async def test_one_answer_settles_a_picture_at_all_its_addresses(story, belongs_
     found = {who: sorted((await story.verdicts(who)).values()) for who in verdicts}
     assert found == verdicts
     assert (await story.store.people.counts()).conflicts == 0
+
+
+@pytest.mark.parametrize("wikidata", [TILDA, None])
+async def test_names_and_titles_are_one_line_whoever_pushes_them(story, wikidata):
+    story.runner.push(PushCelebrity(name="Tilda\x07\nSwinton\x9b", wikidata=wikidata))
+    story.runner.push(PushFilm(title="Orl\tando\x85", imdb="tt0107756"))
+    await story.runner.settle()
+    (person,) = (await story.store.people.celebrities()).items
+    assert person.name == "Tilda Swinton"
+    assert person.celebrity_id == celebrity_id("Tilda Swinton", wikidata, None)
+    (film,) = (await story.store.films.films()).items
+    assert film.title == "Orl ando"
