@@ -166,8 +166,10 @@ def _decided_again(celebrity_id: str, claims: Claims) -> list[ClaimedItem]:
     """
     found = []
     for item in claims.items_naming(celebrity_id):
-        # What was ruled out keeps the name of its rival, and the word of whoever ruled.
-        copy = claims.copy_of(item.fetched) if item.verdict == "conflict" else None
+        # What was ruled out keeps the name of its rival, and the word of whoever ruled. Of a rival without a name, who
+        # was erased from an archive, only that archive knows what became of the conflict.
+        named = item.verdict == "conflict" and item.conflict_with is not None
+        copy = claims.copy_of(item.fetched) if named else None
         if copy is None:
             continue
         is_own = copy.celebrity_id == item.fetched.celebrity_id

@@ -1,7 +1,8 @@
 """What claims said of pictures whose rival was erased from the archive: they stay refused when claims are made again.
 
 A picture of somebody else that was refused for the sake of a person's who was forgotten stays refused until a ruling.
-Of why it was refused the archive has lost everything but the last word, which names nobody.
+Of why it was refused the archive has lost everything but later words: those by which the conflict went over to others
+who held the picture then, and the last, which names nobody.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from heapq import heappop
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,7 +24,7 @@ from app.embedded.segment import UNREADABLE
 from app.topology import CLAIMS, Stage
 from schemas.base import Record
 from schemas.entities import ClaimedItem
-from schemas.pictures import ForgetCelebrity, ImageExamined, ImageFetched, ImageRejected, RuleImage
+from schemas.pictures import ImageExamined, ImageFetched, ImageRejected, RuleImage
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -35,17 +37,19 @@ class _Said(msgspec.Struct, frozen=True):
     distance: int | None = None
     duplicate_of: str | None = None
     reason: str = ""
+    verdict: Literal["duplicate", "conflict", "rejected"] = "rejected"
+    conflict_with: str | None = None
 
 
 _said: Final = msgspec.json.Decoder(_Said).decode
 
 
 class LostRivals:
-    """Until which order items were refused for a rival's sake, and the last words on those whose rival is forgotten."""
+    """Until which order items were refused for a rival's sake, and the later words on them, by their order."""
 
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
-        self._closed: set[str] = set()
+        self._orders: list[int] = []
         self._words: defaultdict[int, list[_Said]] = defaultdict(list)
 
     @classmethod
@@ -60,13 +64,12 @@ class LostRivals:
                     found._note(_said(raw.value or b""))
                 except UNREADABLE:
                     continue
+        found._orders = sorted(found._words)
         return found
 
     def _note(self, said: _Said) -> None:
-        refused = said.type is None and said.distance is not None and said.duplicate_of is None
-        if refused and said.item_id not in self._closed:
-            # Only a forgetting takes the name of the rival and leaves the distance.
-            self._closed.add(said.item_id)
+        refused = said.type is None and said.distance is not None
+        if refused:
             self._words[said.order].append(said)
         # What was accepted was examined under that order: an item that was so only later was refused at first.
         if refused or said.type == "examined":
@@ -81,28 +84,42 @@ class LostRivals:
         async def seeing(message: Message[Any], items: Any, *others: Any) -> AsyncIterator[Record]:
             data = message.data
             order, until = message.offset + 1, self._until.get(getattr(data, "item_id", ""), 0)
+            # Rulings on what was the rival's are erased: what came of them for others is told before what follows.
+            self._catch_up(items, order - 1)
             if isinstance(data, ImageFetched) and order < until:
                 key = f"{data.celebrity_id}|{data.item_id}"
                 if key not in items:
                     items[key] = ClaimedItem(fetched=data, verdict="conflict", order=order, distance=0)
                 return
             async for record in run(message, items, *others):
-                if not (isinstance(data, RuleImage) and order < until):
+                own = getattr(record, "item_id", "") == getattr(data, "item_id", "")
+                if not (isinstance(data, RuleImage) and own and order < until):
                     yield record
-            if isinstance(data, ForgetCelebrity):
-                self._close(items, order)
+            self._catch_up(items, order)
 
         return replace(stage, run=seeing)
 
-    def _close(self, items: Any, order: int) -> None:
-        for said in self._words.get(order, ()):
-            key = f"{said.celebrity_id}|{said.item_id}"
-            known = items.get(key)
-            if known is not None and known.order < order:
-                items[key] = ClaimedItem(
-                    fetched=known.fetched,
-                    verdict="withdrawn",
-                    order=order,
-                    distance=said.distance,
-                    reason=said.reason,
-                )
+    def _catch_up(self, items: Any, order: int) -> None:
+        """Say what was said up to an order, where it was not said again."""
+        while self._orders and self._orders[0] <= order:
+            for said in self._words.pop(heappop(self._orders)):
+                key = f"{said.celebrity_id}|{said.item_id}"
+                known = items.get(key)
+                if known is not None and known.order < said.order:
+                    self._put(items, known, said)
+
+    def _put(self, items: Any, known: ClaimedItem, said: _Said) -> None:
+        if known.conflict_with is not None:
+            del items[f"{known.conflict_with}|{said.item_id}"]
+        row = ClaimedItem(
+            fetched=known.fetched,
+            verdict="withdrawn" if said.verdict == "rejected" else said.verdict,
+            order=said.order,
+            duplicate_of=said.duplicate_of,
+            conflict_with=said.conflict_with,
+            distance=said.distance,
+            reason=said.reason,
+        )
+        for person in (said.celebrity_id, said.conflict_with):
+            if person is not None:
+                items[f"{person}|{said.item_id}"] = row
