@@ -145,6 +145,7 @@ GOOD: Final[dict[str, tuple[Good, ...]]] = {
         _tagged("steered", {"connector": "no-such", "action": "pause"}),
         _tagged("started", {**_RUN, **_ATTEMPT, "started_at": _AT}),
         _tagged("checkpointed", {**_RUN, "cursor": {"at": 3}, "counts": {"records": 3}}),
+        _tagged("targets-dropped", {**_RUN, "attempt": 1, "people": ["Q937"], "left": 1, "dropped_at": _AT}),
         _tagged("sla-missed", {**_RUN, "logical_date": _AT, "missed_at": _AT}, nullable="logical_date"),
         _tagged(
             "finished",
