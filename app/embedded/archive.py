@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from app.embedded.expire import LIMITED, Limits
 from app.embedded.fillers import is_filler
 from app.embedded.forgettable import PEOPLE
 from app.embedded.partition_log import SEGMENT_BYTES, PartitionLog, write_partition_count
+from app.embedded.reserve import Reserve
 from app.embedded.restore import restore
 from app.embedded.segment import ArchivedRecord, ArchiveError
 from app.embedded.survey import survey, verify
@@ -59,7 +61,7 @@ class Archiver:
 
     `run`, once an archiver, returns after `stop`; it raises ArchiveError where the broker's log does not
     continue the archive, KafkaError where the broker cannot be reached at first, and OSError where the disk
-    does not take the records. `make_room` is called with what will be written next.
+    does not take the records, nor with the room of the `reserve`.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Archiver:
         segment_bytes: int = SEGMENT_BYTES,
         sync_seconds: float = 1.0,
         now: Callable[[], float] = time.time,
-        make_room: Callable[[Iterable[Sequence[ConsumerRecord]]], None] = lambda _: None,
+        reserve: Reserve | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._directory = directory
@@ -79,7 +81,7 @@ class Archiver:
         self._segment_bytes = segment_bytes
         self._sync_seconds = sync_seconds
         self._now = now
-        self._make_room = make_room
+        self._reserve = reserve
         self._logs: dict[TopicPartition, PartitionLog] = {}
         self._ends: dict[TopicPartition, int | None] = {}
         self._goal: Mapping[TopicPartition, int] | None = None
@@ -209,7 +211,8 @@ class Archiver:
             return {}
 
     def _keep(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
-        self._make_room(fetched.values())
+        if self._reserve is not None:
+            self._reserve.make_room(fetched.values())
         for tp, records in fetched.items():
             kept = [
                 ArchivedRecord(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
@@ -217,8 +220,8 @@ class Archiver:
                 if not is_filler(record.headers)
             ]
             self._limits.note(tp.topic, kept)
-            self._eraser.expect(tp.topic, kept)
-            self._logs[tp].append(self._eraser.without(tp.topic, kept))
+            self._write(partial(self._eraser.expect, tp.topic, kept))
+            self._write(partial(self._logs[tp].append, self._eraser.without(tp.topic, kept)))
             if tp.topic == FORGETS:
                 # Only what is archived counts: a command that is lost with the broker is lost altogether.
                 self._logs[tp].sync()
@@ -229,6 +232,12 @@ class Archiver:
             for part in self._logs.values():
                 part.sync()
             self._synced = now
+
+    def _write(self, write: Callable[[], None]) -> None:
+        if self._reserve is None:
+            write()
+        else:
+            self._reserve.write(write)
 
     async def _erase(self) -> None:
         """Let records of people who are forgotten, and those that are over, be erased beside the archiving.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,8 @@ class PartitionLog:
         try:
             written = self._file.write(content)
             if written != len(content):
-                raise OSError(f"{self._file.name}: only {written} of {len(content)} bytes written")
+                # Where some were taken and not the rest, there is no room for them.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
         except OSError:
             # Half a frame must not stay in front of the next one.
             os.ftruncate(self._file.fileno(), self._size)
@@ -163,9 +165,16 @@ class PartitionLog:
         path = self._folder / f"{base:020d}{SUFFIX}"
         self._file = path.open("ab", buffering=0)
         self._size = 0
-        # The chain is by the end of the segment before; a gap between the two is Kafka's own.
-        self._write(prologue_bytes(self.topic, self.partition, Prologue(base, previous_end)))
-        self.sync()
+        try:
+            # The chain is by the end of the segment before; a gap between the two is Kafka's own.
+            self._write(prologue_bytes(self.topic, self.partition, Prologue(base, previous_end)))
+            self.sync()
+        except OSError:
+            # Nothing may be appended to a segment that has no beginning.
+            self._file.close()
+            self._file = None
+            path.unlink()
+            raise
         sync_folder(self._folder)
 
     def _recover(self) -> None:

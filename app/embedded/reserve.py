@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ MOST_AT_ONCE: Final = 64 << 20
 SPARE_BYTES: Final = 1 << 20
 """Beyond what is to be written: blocks, folders, and others who write at the same time."""
 _POLL_SECONDS: Final = 0.2
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DiskFullError(EmbeddedError):
@@ -74,11 +76,24 @@ class Reserve:
         missing = size + SPARE_BYTES - left
         if not size or missing <= 0:
             return
-        self.used = True
-        try:
-            os.truncate(self._path, max(0, self._path.stat().st_size - missing))
-        except FileNotFoundError:
-            return
+        self._give_back(missing)
+
+    def write(self, append: Callable[[], None]) -> None:
+        """Write something, with more given back as often as another process was quicker to take it.
+
+        Raises OSError where the disk does not take it though nothing is left to give.
+        """
+        while True:
+            try:
+                return append()
+            except OSError as error:
+                if error.errno not in _FULL or not self._give_back(SPARE_BYTES):
+                    raise
+
+    def full(self) -> DiskFullError | None:
+        """What to say, where no room is left or the archive lives on what was kept for it."""
+        roomy = not self.used and shutil.disk_usage(self._data_dir).free >= SPARE_BYTES
+        return None if roomy else self._error()
 
     def release(self) -> None:
         """Give all of it back."""
@@ -88,10 +103,23 @@ class Reserve:
         """Raises DiskFullError once the archive lives on it: stopping at once leaves room for all that was accepted."""
         while not self.used:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
-        raise DiskFullError(
+        raise self._error()
+
+    def _error(self) -> DiskFullError:
+        return DiskFullError(
             f"the disk of {self._data_dir} is full: Marquee stops while what it accepted can still be archived; "
             "make room on that disk and start again"
         )
+
+    def _give_back(self, missing: int) -> bool:
+        """Whether there was something to give."""
+        self.used = True
+        try:
+            size = self._path.stat().st_size
+            os.truncate(self._path, max(0, size - missing))
+        except FileNotFoundError:
+            return False
+        return size > 0
 
 
 def _size(record: ConsumerRecord) -> int:

@@ -108,7 +108,13 @@ class EmbeddedMarquee:
         """Wait for what cannot be mended, and raise it: broker, archive or worker gone, no room on the disk."""
         assert self._workers is not None
         assert self._archiving is not None
-        await first_failure(self.servers.watch(), self._workers.watch(), self._reserve.watch(), self._archiving)
+        try:
+            await first_failure(self.servers.watch(), self._workers.watch(), self._reserve.watch(), self._archiving)
+        except (EmbeddedError, ArchiveError, OSError) as error:
+            # Whichever part was the first to fall over it: what there is to do is to make room.
+            if full := self._reserve.full():
+                raise full from error
+            raise
 
     async def _put_back(self) -> None:
         """Nothing that counts offsets outlives the broker: it is all made again, before anything reads or writes."""
@@ -135,8 +141,7 @@ class EmbeddedMarquee:
 
     async def _archive(self) -> None:
         bootstrap = self.servers.broker.bootstrap
-        make_room = self._reserve.make_room
-        self._archiver = Archiver(bootstrap, archive_dir(self.data_dir), self._counts, make_room=make_room)
+        self._archiver = Archiver(bootstrap, archive_dir(self.data_dir), self._counts, reserve=self._reserve)
         self._archiving = asyncio.create_task(self._archiver.run())
         following = asyncio.create_task(self._archiver.following())
         await asyncio.wait({following, self._archiving}, return_when=asyncio.FIRST_COMPLETED)

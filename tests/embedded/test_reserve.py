@@ -62,6 +62,40 @@ async def test_only_what_is_missing_is_given_back_and_marquee_is_told_to_stop(tm
     reserve.make_room([[record(1)]])
 
 
+def test_room_that_another_process_took_first_is_given_back_again_until_nothing_is_left(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path, SIZE)
+    reserve.allocate()
+    tries = 0
+
+    def full_but_for_the_third() -> None:
+        nonlocal tries
+        tries += 1
+        if tries != 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    reserve.write(full_but_for_the_third)
+    assert (tries, reserve.used) == (3, True)
+    assert allocated(tmp_path) == SIZE - 2 * SPARE_BYTES
+    with pytest.raises(OSError, match="No space left"):
+        reserve.write(full_but_for_the_third)
+    assert tries == 3 + 1 + (SIZE // SPARE_BYTES - 2)
+
+
+def test_what_is_no_lack_of_room_is_raised_at_once(tmp_path: Path, left: Left) -> None:
+    reserve = Reserve(tmp_path, SIZE)
+    reserve.allocate()
+
+    def broken() -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        reserve.write(broken)
+    left(SPARE_BYTES)
+    assert (reserve.used, reserve.full()) == (False, None)
+    left(SPARE_BYTES - 1)
+    assert "make room" in str(reserve.full())
+
+
 def test_a_disk_without_room_for_it_is_said_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

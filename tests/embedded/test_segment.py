@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -130,6 +133,29 @@ def test_segments_rotate_and_a_missing_one_is_found(directory: Path) -> None:
     (found,) = verify(directory).damage
     assert str(files[2]) in found
     assert "missing" in found
+
+
+@pytest.mark.parametrize("room", [0, 4, 60])
+def test_what_the_disk_did_not_take_whole_can_be_written_again(directory: Path, room: int) -> None:
+    part = PartitionLog(directory, TOPIC, 0, segment_bytes=100)
+    for first in (0, 3):
+        with files_of_at_most(room), pytest.raises(OSError, match=r"(No space left|File too large)"):
+            part.append([record(first, 200), record(first + 1)])
+        part.append([record(first, 200), record(first + 1)])
+    part.close()
+    assert read(directory) == [record(0, 200), record(1), record(3, 200), record(4)]
+    assert len(segment_files(directory, TOPIC, 0)) == 2
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """While it lasts, the system takes of a file so many bytes and no more, as a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_segment_of_another_partition_is_not_taken_for_ones_own(small: Path) -> None:
