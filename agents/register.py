@@ -10,7 +10,7 @@ import msgspec
 from agents.messages import Message
 from schemas.base import Record
 from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
-from schemas.entities import Celebrity, Film
+from schemas.entities import Celebrity, Film, Pushed
 from schemas.events import FilmRegistered
 from schemas.pictures import CelebrityRegistered
 
@@ -31,32 +31,57 @@ async def register_celebrity(
     """CelebrityRegistered where the person is new or the submission knows more than the table.
 
     Of a person who is to be erased only the id stays, how often that happened and when. What was submitted before
-    then and comes late is dropped, and what is heard of them later, until somebody pushes them anew.
+    then and comes late is dropped, and what is heard of them later, until somebody pushes them anew; which they may
+    have done already, since the erasure comes by way of the claims, behind all pictures that wait there.
     """
     command = message.data
     known = people.get(command.celebrity_id)
+    before = known or Celebrity(celebrity_id=command.celebrity_id)
     asked_at = message.envelope.time or message.received_at
     if isinstance(command, EraseCelebrity):
-        if known is None or command.order > known.gone_order:
-            people[command.celebrity_id] = Celebrity(
-                celebrity_id=command.celebrity_id,
-                era=known.era + 1 if known is not None else 1,
-                gone_at=asked_at,
-                gone_order=command.order,
-            )
+        if known is not None and command.order <= known.gone_order:
+            return
+        person = _erased(before, asked_at, command.order)
+    elif asked_at <= before.gone_at or (is_gone(before) and not command.pushed):
         return
-    if known is not None and (asked_at <= known.gone_at or (is_gone(known) and not command.pushed)):
+    else:
+        said = Pushed(at=asked_at, **{name: getattr(command, name) for name in _SAID})
+        person = _told(before, said, keep=command.pushed)
+    if person == known:
         return
-    told = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "pushed"}
-    submitted = Celebrity(**told)
-    person = submitted if known is None else Celebrity(**_completed(known, submitted))
-    if person != known:
-        people[command.celebrity_id] = person
-        told = {name: getattr(person, name) for name in _TOLD}
-        yield CelebrityRegistered(**told, life=person.gone_order)
+    people[command.celebrity_id] = person
+    if not is_gone(person) and (known is None or _registered(person) != _registered(known)):
+        yield _registered(person)
 
 
+_SAID: Final = [name for name in Pushed.__struct_fields__ if name != "at"]
 _TOLD: Final = [name for name in CelebrityRegistered.__struct_fields__ if name in Celebrity.__struct_fields__]
+_KEPT_PUSHES: Final = 5
+"""Of different content: somebody who pushes the same person again and again says the same."""
+
+
+def _registered(person: Celebrity) -> CelebrityRegistered:
+    return CelebrityRegistered(**{name: getattr(person, name) for name in _TOLD}, life=person.gone_order)
+
+
+def _erased(person: Celebrity, asked_at: str, order: int) -> Celebrity:
+    """What is left of a person by a wish of that moment: what was pushed after it."""
+    left = Celebrity(celebrity_id=person.celebrity_id, era=person.era + 1, gone_at=asked_at, gone_order=order)
+    for push in person.pushes:
+        if push.at > asked_at:
+            left = _told(left, push, keep=True)
+    return left
+
+
+def _told(person: Celebrity, said: Pushed, *, keep: bool) -> Celebrity:
+    """A person with what was unknown of them; with what was said itself where it is to be kept."""
+    fields = {name: known if (known := getattr(person, name)) is not None else getattr(said, name) for name in _SAID}
+    told = msgspec.structs.replace(person, **fields)
+    if keep:
+        content = msgspec.structs.replace(said, at="")
+        others = [push for push in person.pushes if msgspec.structs.replace(push, at="") != content]
+        told.pushes = (*others, said)[-_KEPT_PUSHES:]
+    return told
 
 
 def is_gone(person: Celebrity) -> bool:

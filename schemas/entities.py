@@ -79,10 +79,21 @@ class SeenReview(Entity, kw_only=True, array_like=True):
     renewed: bool = False
 
 
+class Pushed(Entity, kw_only=True, array_like=True):
+    """What somebody said of a film person whom they pushed, and when they did so last."""
+
+    at: str
+    name: str | None = None
+    wikidata: str | None = None
+    imdb: str | None = None
+    tmdb: int | None = None
+
+
 class Celebrity(Entity, kw_only=True):
     """What is known of a film person's identity; `era` counts how often they were forgotten, last at `gone_at`.
 
-    `gone_order` is the decision by which that was.
+    `gone_order` is the decision by which that was. `pushes`, oldest first, are there for the next one: what was pushed
+    after somebody asked for it stays.
     """
 
     celebrity_id: str
@@ -93,6 +104,7 @@ class Celebrity(Entity, kw_only=True):
     wikidata: str | None = None
     imdb: str | None = None
     tmdb: int | None = None
+    pushes: tuple[Pushed, ...] = ()
 
 
 class FoundItem(Entity, kw_only=True, array_like=True):
