@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import faust
 
@@ -23,6 +23,9 @@ from app.topology import Kind, Stage, TableSpec, Topology
 from schemas.base import Layout
 
 log = logging.getLogger(__name__)
+
+_GOLDEN: Final = (5**0.5 - 1) / 2
+"""Multiples of it, without their whole parts, lie as far apart as any: however many there are."""
 
 
 class SpecTable:
@@ -69,6 +72,7 @@ def make_agents(
     prompt = {stage.topic for stage in topology.stages if stage.run is not None and not stage.patient}
     app.patient_topics = frozenset(stage.topic for stage in topology.stages) - prompt
     app.patience = settings.delivery.patience
+    waits = lingers(topology, settings)
     for stage in topology.stages:
         if stage.kind is Kind.LEARN or stage.table is None:
             continue
@@ -86,13 +90,27 @@ def make_agents(
             tracer=tracer,
         )
         topic = app.topic(stage.topic, key_type=bytes, value_type=bytes, partitions=counts[stage.topic])
-        app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, settings))
+        app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, waits[stage.name]))
 
 
-def _body(app: faust.App, stage: Stage, worker: StageWorker, settings: Settings) -> Callable[[Any], Awaitable[None]]:
+def lingers(topology: Topology, settings: Settings) -> dict[str, tuple[float, int]]:
+    """Seconds that each stage waits for more, and the size of batch from which on.
+
+    One look brings what all patient stages have to do: each waits for another share of the patience, neighbours for
+    shares that lie far apart, so that what others wait for gets its turn between any two of them.
+    """
     delivery = settings.delivery
-    waiting = (delivery.patience, 0) if stage.patient else (delivery.linger, BUSY_BATCH)
+    patient = [stage.name for stage in topology.stages if stage.patient]
+    shares = {name: (n * _GOLDEN) % 1.0 for n, name in enumerate(patient)}
+    return {
+        stage.name: (shares[stage.name] * delivery.patience, 0) if stage.patient else (delivery.linger, BUSY_BATCH)
+        for stage in topology.stages
+    }
 
+
+def _body(
+    app: faust.App, stage: Stage, worker: StageWorker, waiting: tuple[float, int]
+) -> Callable[[Any], Awaitable[None]]:
     async def failed(error: Exception) -> None:
         # Raising would only restart the agent; what reaches this point means that going on loses events.
         log.error("%s: this worker stops", stage.name, exc_info=error)

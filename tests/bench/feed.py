@@ -35,6 +35,7 @@ class Feed:
     sent: dict[str, float] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     repeats: int = 0
+    asked: int = 0
     _new: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
@@ -71,6 +72,7 @@ class Feed:
     async def one(self) -> None:
         """Send the next rating."""
         record = next(self.records)
+        self.asked += 1
         now = time.perf_counter()
         future = await self._producer.send(record.topic, record.value, record.key)
         future.add_done_callback(lambda done: self._note(done.result(), now))
@@ -100,7 +102,8 @@ class Feed:
     async def settled(self, timeout: float) -> bool:
         """Whether every rating sent got its prediction in time."""
         give_up = time.perf_counter() + timeout
-        while not self.sent.keys() <= self.seen.keys():
+        # The last ones may not even have been acknowledged yet.
+        while len(self.sent) < self.asked or not self.sent.keys() <= self.seen.keys():
             if time.perf_counter() > give_up:
                 return False
             await asyncio.sleep(0.1)
