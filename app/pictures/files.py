@@ -99,8 +99,9 @@ class PictureFiles:
             with temporary.open("xb") as file:
                 file.write(data)
             self._put_away(temporary, target)
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
         return relative
 
     def adopt(self, temporary: Path, area: Area, sha256: str, extension: str) -> str:
@@ -176,12 +177,18 @@ class PictureFiles:
                 yield path.stem, path.relative_to(self.root).as_posix()
 
     def _put_away(self, temporary: Path, target: Path) -> None:
-        target.parent.mkdir(exist_ok=True)
         with _held(target.parent.parent, fcntl.LOCK_SH):
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(exist_ok=True)
+                temporary.replace(target)
 
     def _holds(self, path: Path, size: int) -> bool:
         """Whether a file is there and whole, which is noted: after a power cut one may be there without its bytes."""
+        # Most are not, and to see that takes no lock: a file that comes now is written once more, with the same bytes.
+        if not os.path.exists(path):
+            return False
         with _held(path.parent.parent, fcntl.LOCK_SH):
             try:
                 if path.stat().st_size != size:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from faust.types import TP
 from yarl import URL
 
@@ -81,14 +83,17 @@ class Engine:
         """Where every stage stands at every partition that it has here."""
         if not self._worker.prepared or not self.readable:
             return []
-        actives = self.actives()
-        spots = [
-            self._spot(stage.name, stage.table.name, tp)
-            for stage in self._worker.topology.stages
-            if stage.table is not None and stage.kind is not Kind.LEARN
-            for tp in sorted(actives)
-            if tp.topic == stage.topic and TP(self.changelog(stage.table.name), tp.partition) in actives
-        ]
+        # Every second and on the loop that predicts: each topic is looked up once, not each partition for each stage.
+        owned: defaultdict[str, list[int]] = defaultdict(list)
+        for topic, partition in sorted(self.actives()):
+            owned[topic].append(partition)
+        spots = []
+        for stage in self._worker.topology.stages:
+            if stage.table is None or stage.kind is Kind.LEARN or stage.topic not in owned:
+                continue
+            held = set(owned[self.changelog(stage.table.name)])
+            table = stage.table.name
+            spots += [self._spot(stage.name, table, TP(stage.topic, n)) for n in owned[stage.topic] if n in held]
         return spots + self._learning()
 
     def _spot(self, stage: str, table: str, tp: TP) -> Spot:

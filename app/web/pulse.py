@@ -34,16 +34,18 @@ class Pulse:
         self._clock = clock
         self._last: tuple[float, dict[str, float]] | None = None
         self._rates: dict[str, deque[float]] = {stage: deque(maxlen=KEPT_SECONDS) for stage in self._stages}
+        self._lags: dict[str, int] = {}
         self.stages: dict[str, StagePulse] = {}
 
-    def beat(self, spots: Iterable[Spot]) -> None:
-        """Compare the counters with those of the beat before."""
+    def beat(self, spots: Iterable[Spot] | None = None) -> None:
+        """Compare the counters with those of the beat before; without `spots` the lags stay those of the last look."""
         now, events = self._clock(), by_stage(metrics.EVENTS)
         before, old = self._last or (now, events)
         seconds = max(now - before, 1e-9)
         self._last = now, events
         errors, dead = by_stage(metrics.ERRORS), by_stage(metrics.DEAD_LETTERS)
-        lags = lag_by_stage(spots)
+        if spots is not None:
+            self._lags = lag_by_stage(spots)
         for stage in self._stages:
             rate = max(0.0, events.get(stage, 0.0) - old.get(stage, 0.0)) / seconds
             self._rates[stage].append(rate)
@@ -52,7 +54,7 @@ class Pulse:
                 events=int(events.get(stage, 0)),
                 errors=int(errors.get(stage, 0)),
                 dead_letters=int(dead.get(stage, 0)),
-                lag=lags.get(stage),
+                lag=self._lags.get(stage),
             )
 
     def history(self, stage: str) -> list[float]:

@@ -43,6 +43,8 @@ from schemas.events import Facts, FactsObserved
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
+LOOK_EVERY: Final = 5
+"""Beats between two looks at what waits, while nobody watches."""
 
 
 class WebService(Service):  # type: ignore[misc]
@@ -57,6 +59,7 @@ class WebService(Service):  # type: ignore[misc]
         """Who looks at the pictures that are sent to /identify; given before `start`."""
         self._token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
         self._session: aiohttp.ClientSession | None = None
+        self._beats = 0
         self._runner: web.AppRunner | None = None
         self._kafka = KafkaPing(worker.settings.servers)
         self._tail = Tail(worker.settings.servers, worker.partitions)
@@ -148,7 +151,10 @@ class WebService(Service):  # type: ignore[misc]
     def beat(self) -> None:
         """Take the pulse and tell it to those who watch."""
         site = self.site
-        site.pulse.beat(site.engine.spots())
+        # A look at every stage's place reads all tables, on the loop that predicts.
+        self._beats += 1
+        looks = site.bus.watched or self._beats % LOOK_EVERY == 1
+        site.pulse.beat(site.engine.spots() if looks else None)
         site.bus.publish("pulse", {"stages": site.pulse.stages, "gate_open": self.worker.gate_open}, remember=False)
 
     @Service.task  # type: ignore[untyped-decorator]

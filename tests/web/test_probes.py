@@ -177,3 +177,16 @@ async def test_the_pulse_counts_events_a_second_for_each_stage() -> None:
     assert pulse.stages["clean"].rate == 150.0
     assert pulse.stages["clean"].events == before + 300
     assert pulse.history("clean") == [0.0, 150.0]
+
+
+async def test_between_two_looks_the_pulse_shows_the_lags_of_the_last() -> None:
+    from app.web.parts import Spot
+    from app.web.pulse import Pulse
+
+    pulse = Pulse(["clean"])
+    pulse.beat([Spot("clean", "ratings", 0, 4, 10), Spot("clean", "ratings", 1, 2, 4)])
+    assert pulse.stages["clean"].lag == 6
+    pulse.beat()
+    assert pulse.stages["clean"].lag == 6
+    pulse.beat([Spot("clean", "ratings", 0, 9, 10)])
+    assert pulse.stages["clean"].lag == 0
