@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import faust
 from faust.app.base import BootStrategy
 
+from app.delivery.shortcut import take_shortcut
 from app.delivery.stream import BatchStream
 from app.delivery.stretch import MOST_FETCHED
 from app.delivery.table import BatchTable
@@ -84,6 +85,7 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
 
 def make_faust_app(settings: Settings, worker: Lifecycle) -> MarqueeApp:
     """The Faust app of one worker, with the settings that the guarantees rest on."""
+    take_shortcut(settings)
     datadir = settings.data_dir / "workers" / settings.worker.id
     datadir.mkdir(parents=True, exist_ok=True)
     app = MarqueeApp(

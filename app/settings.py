@@ -35,6 +35,13 @@ class Broker(Section, frozen=True):
     embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
         False
     )
+    inside: Annotated[
+        str,
+        Meta(
+            description="host:port of the embedded broker behind its door, as `up --embedded` sets it",
+            pattern=r"^(.+:[0-9]{1,5})?$",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check_brokers(self.url)

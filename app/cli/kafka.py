@@ -32,6 +32,11 @@ async def cut(settings: Settings) -> dict[str, int]:
             await admin.start()
             listed = await admin.describe_topics()
     except (KafkaError, OSError, TimeoutError) as error:
+        if is_locked(settings.data_dir):
+            raise CliError(
+                f"no Kafka answers at {settings.broker.url}, though a Marquee runs in {settings.data_dir}: it starts "
+                "or stops, or the broker is away; try again in a moment"
+            ) from error
         raise CliError(
             f"no Kafka answers at {settings.broker.url}: start one (`marquee up --embedded`), name its directory with "
             "--data-dir, or set [broker] url"

@@ -41,24 +41,24 @@ def broker_binary() -> str:
 
 
 class Broker:
-    """A Kafka-protocol broker on a loopback port. It forgets everything when it stops."""
+    """A Kafka-protocol broker on a loopback port. It forgets everything when it stops.
+
+    It names itself by another port to its clients where `public` is given.
+    """
 
     name: Final = "broker"
     start_seconds: Final = START_SECONDS
 
-    def __init__(self, directory: Path, port: int) -> None:
-        self.port = port
-        address = f"tcp://{LOOPBACK}:{port}"
+    def __init__(self, directory: Path, port: int, public: int | None = None) -> None:
+        self.inside = f"{LOOPBACK}:{port}"
+        self.bootstrap = f"{LOOPBACK}:{public or port}"
+        """host:port, as Kafka clients take it."""
+        self._port = port
         command = [broker_binary(), "broker", "--silent"]
-        command += ["--listener-url", address, "--advertised-listener-url", address]
+        command += ["--listener-url", f"tcp://{self.inside}", "--advertised-listener-url", f"tcp://{self.bootstrap}"]
         command += ["--storage-engine", "memory://tansu/", "--cluster-id", "marquee"]
         env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
         self.child = Child(self.name, command, directory, env=env)
-
-    @property
-    def bootstrap(self) -> str:
-        """host:port, as Kafka clients take it."""
-        return f"{LOOPBACK}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -67,9 +67,9 @@ class Broker:
 
     async def answers(self) -> bool:
         """Whether the broker speaks Kafka on its port."""
-        if not await listens(self.port):
+        if not await listens(self._port):
             return False
-        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
+        client = AIOKafkaClient(bootstrap_servers=self.inside, request_timeout_ms=2000)
         try:
             await client.bootstrap()
         except KafkaError:

@@ -24,6 +24,7 @@ import msgspec
 
 from agents.messages import rfc3339
 from app.connectors.store import CursorStore
+from app.delivery.shortcut import take_shortcut
 from app.delivery.topics import partitions
 from app.embedded.expire import Limits
 from app.embedded.files import write_atomically
@@ -269,7 +270,9 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     given = parser.parse_args()
     try:
-        report = remake_all(load(), given.documents, _Told(given.report))
+        settings = load()
+        take_shortcut(settings)
+        report = remake_all(settings, given.documents, _Told(given.report))
     except Exception as error:
         log.exception("everything could not be made again")
         # The last words are what whoever waits repeats; what is torn down after them would have others.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
@@ -14,6 +15,7 @@ from app.background import begin
 from app.embedded import addresses
 from app.embedded.addresses import Addresses
 from app.embedded.broker import Broker, broker_binary
+from app.embedded.door import Door
 from app.embedded.lock import DirectoryLock
 from app.embedded.mlflow import Mlflow
 from app.embedded.mongo import Mongo
@@ -74,10 +76,14 @@ class EmbeddedServers:
     The block begins when broker and database answer; MLflow comes up meanwhile (`mlflow_ready`). Database
     and MLflow are restarted when they end by themselves. The broker is not: it has forgotten everything, so
     `watch` raises and Marquee has to start again from the archive.
+
+    With `shut`, nobody else reaches the broker before `open` and after `shut`; whoever is led past the door does.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, shut: bool = False) -> None:
         self.data_dir = data_dir.absolute()
+        self._begin_shut = shut
+        self._door: Door | None = None
         self._lock = DirectoryLock(self.data_dir)
         self._tasks: list[asyncio.Task[None]] = []
         self._broker: Broker | None = None
@@ -133,6 +139,16 @@ class EmbeddedServers:
         """http://127.0.0.1:PORT"""
         return self.mlflow.url
 
+    async def open(self) -> None:
+        """Let clients in."""
+        if self._door is not None:
+            await self._door.open()
+
+    async def shut(self) -> None:
+        """Let clients in no more, for good."""
+        if self._door is not None:
+            await self._door.close()
+
     def publish(self, web: str | None = None) -> None:
         """Write `marquee.json` with these addresses and that of the worker's web server."""
         found = Addresses(self.broker_url, self.mongo_url, self.mlflow_url, web, os.getpid())
@@ -166,7 +182,13 @@ class EmbeddedServers:
 
     # Each is noted as soon as it is there, so that it is stopped again whatever becomes of the other.
     async def _start_broker(self, ports: PortBook) -> None:
-        self._broker = await start_server(Broker, self.data_dir, ports, Broker.name)
+        if not self._begin_shut:
+            self._broker = await start_server(Broker, self.data_dir, ports, Broker.name)
+            return
+        door = self._door = _take_door(ports)
+        make = partial(Broker, public=door.port)
+        self._broker = await start_server(make, self.data_dir, ports, f"{Broker.name}-inside")
+        door.lead_to(self._broker.inside)
 
     async def _start_mongo(self, ports: PortBook) -> None:
         self._mongo = await start_server(Mongo, self.data_dir, ports, Mongo.name)
@@ -185,9 +207,20 @@ class EmbeddedServers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         servers = (self._mlflow, self._mongo, self._broker)
         await asyncio.gather(*(server.child.stop() for server in servers if server is not None))
+        await self.shut()
+        if self._door is not None:
+            self._door.leave()
         await asyncio.to_thread(scrub, self.data_dir)
         addresses.withdraw(self.data_dir)
         self._lock.release()
+
+
+def _take_door(ports: PortBook) -> Door:
+    """The port that clients know from the last run, or another where somebody has taken it. Raises OSError."""
+    try:
+        return Door(ports.port(Broker.name))
+    except OSError:
+        return Door(ports.another(Broker.name))
 
 
 def _started(server: ServerT | None) -> ServerT:

@@ -71,7 +71,7 @@ class EmbeddedMarquee:
         environment: Mapping[str, str] | None = None,
         tell: Tell = log.info,
     ) -> None:
-        self.servers = EmbeddedServers(data_dir)
+        self.servers = EmbeddedServers(data_dir, shut=True)
         self.data_dir = self.servers.data_dir
         self.web_url = ""
         self._settings = settings
@@ -87,13 +87,17 @@ class EmbeddedMarquee:
         self._counts = {topic: count for topic, count in partitions(settings).items() if topic in lasting()}
 
     async def __aenter__(self) -> Self:
-        """Servers, the archive put back, the archiver, then the worker. Raises EmbeddedError or ArchiveError."""
+        """Servers, the archive put back, the archiver, then clients and the worker.
+
+        Raises EmbeddedError or ArchiveError.
+        """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.servers)
             self._reserve.allocate()
             stack.push_async_callback(self._take_down)
             await self._put_back()
             await self._archive()
+            await self.servers.open()
             await self._work()
             self._stack = stack.pop_all()
         return self
@@ -101,7 +105,7 @@ class EmbeddedMarquee:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The worker first, so that nothing is written any more; then the archive; then the servers."""
+        """Clients and the worker first, so that nothing is written any more; then the archive; then the servers."""
         await self._stack.__aexit__(kind, error, trace)
 
     async def watch(self) -> None:
@@ -165,6 +169,7 @@ class EmbeddedMarquee:
         return {
             "MARQUEE_BROKER__URL": self.servers.broker_url,
             "MARQUEE_BROKER__EMBEDDED": "true",
+            "MARQUEE_BROKER__INSIDE": self.servers.broker.inside,
             "MARQUEE_BROKER__REPLICATION": "1",
             # The embedded broker does not know a restarted worker again: its partitions wait for this time-out.
             "MARQUEE_BROKER__SESSION_TIMEOUT": "5.0",
@@ -175,6 +180,8 @@ class EmbeddedMarquee:
         }
 
     async def _take_down(self) -> None:
+        # Nothing may be acknowledged any more that the archive would not have.
+        await self.servers.shut()
         if self._workers is not None:
             await self._workers.stop()
         if self._archiving is None:

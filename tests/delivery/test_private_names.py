@@ -13,6 +13,7 @@ import aiokafka
 import faust
 import pytest
 import rocksdict
+from aiokafka import client
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.app.base import App
@@ -143,6 +144,12 @@ def test_the_fetch_wait_of_a_consumer_can_be_shortened() -> None:
 def test_what_waits_in_a_fetcher_need_not_hold_up_the_rest() -> None:
     assert "backoff=self._prefetch_backoff" in inspect.getsource(Fetcher)
     assert "self._fetcher =" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
+
+
+def test_every_connection_is_made_by_a_function_that_can_be_replaced() -> None:
+    source = inspect.getsource(client)
+    assert source.count("await create_conn(") == 2
+    assert list(inspect.signature(client.create_conn).parameters)[:2] == ["host", "port"]
 
 
 def test_a_fetch_that_ended_is_told_from_one_under_way_by_two_sets() -> None:
