@@ -12,7 +12,7 @@ from models.linear import SgdLinearRegression
 
 HORIZON: Final = 10
 MODEL: Final = "future-rating"
-CODE_VERSION: Final = 2
+CODE_VERSION: Final = 3
 """Raised whenever the same log would give other predictions."""
 
 Prediction = tuple[float, float, float]
@@ -38,7 +38,7 @@ class FutureRatingRegressor(base.Regressor):
         self.seed = seed
         self.linear = SgdLinearRegression(_LEARNING_RATE, 0.0, _WIDEST_GRADIENT)
         self.forest = forest.ARFRegressor(n_models=trees, seed=seed) if trees > 0 else None
-        self.mixture = ExpertMixture(1 if self.forest is None else 2, best)
+        self.mixture = ExpertMixture(1 if self.forest is None else 2)
 
     @property
     def experts(self) -> tuple[str, ...]:

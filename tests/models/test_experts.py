@@ -37,21 +37,63 @@ def test_a_film_warms_up_in_three_stages(n: int, expected: int) -> None:
 def _mixture_that_saw(lessons: int, errors: list[float], n: int = 40) -> ExpertMixture:
     mixture = ExpertMixture(further_experts=1)
     for _ in range(lessons):
-        total = sum(map(mul, mixture.weights[stage(n)], errors))
-        mixture.learn(n, errors, blended_error=total / mixture.sums[stage(n)])
+        mixture.learn(n, errors, mixture.blend(n, errors))
     return mixture
 
 
-def test_weights_are_polynomial_in_the_regrets() -> None:
+def test_weights_are_polynomial_in_the_standardised_regrets() -> None:
     mixture = ExpertMixture(further_experts=1)
-    starts = mixture.weights[2]
-    mixture.learn(40, [0.0, 2.0] + [1.0] * 16, blended_error=1.0)
-    share = [weight / start for weight, start in zip(mixture.weights[2], starts, strict=True)]
-    # Gains of 7/8, -9/8 and 0, whose squares are added to a quarter; the lead is half the root of the sum.
-    spread = 0.25 + 0.875 * 0.875
-    assert share[0] == pytest.approx((0.875 + 0.5 * math.sqrt(spread)) / spread)
-    assert share[1] == 0.0
-    assert share[2:] == pytest.approx([0.5 / math.sqrt(0.25)] * 16)
+    average, errors = mixture.weights[2], [0.0, 2.0] + [1.0] * 16
+    mixture.learn(40, errors, blended_error=1.0)
+    # The fixed average is one expert more. A gain is (1 - e) * (1 - (1 - e) / 8), and the doubt 0.3 squared errors.
+    errors.append(sum(map(mul, average, errors)))
+    gains = [(1.0 - error) * (0.875 + error / 8) for error in errors]
+    leads = [1.5 + gain / math.sqrt(gain * gain + 0.09) for gain in gains]
+    starts = [0.15, 0.4, 0.4, 0.15, 0.05] * 3 + [0.3, 0.3, 0.4, 16.0]
+    raw = [start * lead * lead for start, lead in zip(starts, leads, strict=True)]
+    expected = [(own + raw[-1] * share) / sum(raw) for own, share in zip(raw[:-1], average, strict=True)]
+    assert mixture.weights[2] == pytest.approx(expected)
+    assert sum(mixture.weights[2]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("size", [0.01, 20.0])
+def test_weights_do_not_depend_on_the_size_of_errors(size: float) -> None:
+    chance = random.Random(3)
+    mixture, other = ExpertMixture(further_experts=1), ExpertMixture(further_experts=1)
+    for _ in range(300):
+        errors = [chance.gauss(0.1 * place, 1.0) for place in range(18)]
+        scaled = [error * size for error in errors]
+        mixture.learn(40, errors, mixture.blend(40, errors))
+        other.learn(40, scaled, other.blend(40, scaled))
+    assert other.weights[2] == pytest.approx(mixture.weights[2], abs=1e-4)
+
+
+def test_where_chance_decides_who_is_ahead_the_fixed_average_is_kept() -> None:
+    chance = random.Random(5)
+    mixture = ExpertMixture(further_experts=1)
+    average = mixture.weights[2]
+    own, fixed = 0.0, 0.0
+    for _ in range(1000):
+        shared = chance.gauss(0.0, 1.0)
+        errors = [shared + chance.gauss(0.0, 0.5) for _ in range(18)]
+        blended = mixture.blend(40, errors)
+        own, fixed = own + abs(blended), fixed + abs(sum(map(mul, average, errors)))
+        mixture.learn(40, errors, blended)
+    assert own <= 1.005 * fixed
+
+
+def test_a_young_stage_borrows_what_the_others_have_seen() -> None:
+    errors = [1.0] * 7 + [0.0] + [1.0] * 10
+    others = _mixture_that_saw(200, errors)
+    before = others.blend(3, errors)
+    nothing_new = [0.5] * 18
+    others.learn(3, nothing_new, 0.5)
+    borrowed = others.blend(3, errors)
+    assert borrowed < before - 0.3
+    contrary = [0.0] * 7 + [1.0] + [0.0] * 10
+    for _ in range(200):
+        others.learn(3, contrary, others.blend(3, contrary))
+    assert others.blend(3, contrary) < 0.1
 
 
 def test_only_the_stage_of_the_label_learns() -> None:

@@ -196,6 +196,23 @@ def test_it_beats_the_running_mean_and_keeps_up_with_the_best_expert() -> None:
     assert learner.skill() == pytest.approx(mae / running)
 
 
+@pytest.mark.parametrize(("between", "within"), [(0.0, 2.4), (0.2, 2.2), (2.0, 1.0)])
+def test_a_short_stream_is_enough_to_find_that_films_are_alike_or_far_apart(between: float, within: float) -> None:
+    chance = random.Random(3)
+    quality = [chance.gauss(6.0, between) for _ in range(100)]
+    learner, counts = RatingLearner(), [0] * 100
+    for offset in range(4000):
+        film = chance.randrange(100)
+        counts[film] += 1
+        score = min(10.0, max(0.0, round(chance.gauss(quality[film], within))))
+        learner.observe(rating(f"tt{film}", score, offset, ordinal=counts[film], author=f"u{offset % 50}"))
+    found = learner.metrics()
+    mae, best = found["mae"], found["best_expert"]
+    assert mae is not None
+    assert best is not None
+    assert mae <= 1.03 * best
+
+
 def test_the_curve_stays_short_and_its_means_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prequential, "_MOST_POINTS", 16)
     learner = RatingLearner()
