@@ -12,7 +12,7 @@ from schemas.base import BEST_SCORE, Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import FilmFacts, FilmTally, SeenRating
 from schemas.events import RatingCleaned, RatingObserved
-from schemas.ids import FILM_ID_FORMS, is_film_id
+from schemas.ids import FILM_ID_FORMS, fenced, is_film_id
 from schemas.terms import may_train
 
 BEST_KNOWN: Final = 1e9
@@ -38,7 +38,7 @@ async def clean_rating(
     tally = tallies.get(rating.film_id) or FilmTally()
     # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
     group = "approval" if rating.kind == "approval" else "rating"
-    key = f"{rating.film_id}|{group}|{rating.source}|{rating.source_record_id}"
+    key = f"{rating.film_id}|{group}|{fenced(rating.source)}|{rating.source_record_id}"
     before = seen.get(key)
     row = _row(message, score, before, tally.counted)
     if row is None:

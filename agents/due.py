@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from schemas.ids import NAMESPACE
+from schemas.ids import NAMESPACE, fenced
 
 MOST_AT_ONCE: Final = 1000
 """Dates that one look takes over; the next look goes on behind them."""
@@ -74,7 +74,7 @@ def next_date(schedule: str, timezone: str, after: datetime) -> datetime | None:
 def run_id(connector: str, trigger: str, logical_date: datetime | str) -> str:
     """The id of a run; whoever computes it for the same date gets the same."""
     at = logical_date if isinstance(logical_date, str) else stamp(logical_date)
-    return str(uuid.uuid5(NAMESPACE, f"run|{connector}|{trigger}|{at}"))
+    return str(uuid.uuid5(NAMESPACE, f"run|{fenced(connector)}|{trigger}|{at}"))
 
 
 def stamp(moment: datetime) -> str:

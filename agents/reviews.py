@@ -13,6 +13,7 @@ from schemas.base import Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import SeenReview
 from schemas.events import ReviewCleaned, ReviewObserved
+from schemas.ids import fenced
 from schemas.terms import may_train
 
 POSITIVE_FROM: Final = 6.0
@@ -35,7 +36,7 @@ async def clean_review(
     if not text:
         raise Rejected("text: is empty")
     score = None if review.rating is None else score_of(review.rating, review.best, review.worst)
-    key = f"{review.film_id}|{review.source}|{review.source_record_id}"
+    key = f"{review.film_id}|{fenced(review.source)}|{review.source_record_id}"
     digest = hashlib.blake2b(f"{text}|{score!r}".encode(), digest_size=8).hexdigest()
     row = _row(message, digest, seen.get(key))
     if row is None:

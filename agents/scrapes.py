@@ -11,7 +11,7 @@ from agents.messages import Message
 from schemas.base import Record
 from schemas.entities import AdmittedRun, ScrapeState, WaitingRun
 from schemas.events import FilmRegistered
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.pictures import CelebrityRegistered
 from schemas.scrapes import (
     ConnectorSteered,
@@ -48,7 +48,7 @@ async def admit_scrape(
     if isinstance(command, SteerConnector):
         yield ConnectorSteered(connector=command.connector, action=command.action, reason=command.reason)
         return
-    key = f"{command.connector}|{command.run_id}|{command.attempt}"
+    key = f"{fenced(command.connector)}|{command.run_id}|{command.attempt}"
     if key not in admitted:
         admitted[key] = AdmittedRun(cause_id=message.envelope.id)
         yield ScrapeAdmitted(**{name: getattr(command, name) for name in ScrapeAdmitted.__struct_fields__})
@@ -81,8 +81,9 @@ def _registration_id(asked: Askable, target: Target, life: int) -> str:
     """The same as long as the connector would look up the same, in one life."""
     hidden = {sign for sign in SIGNS if sign not in asked.looks_up_by}
     seen = [None if name in hidden else getattr(target, name) for name in _LOOKED_UP]
+    connector = fenced(asked.connector)
     # Without a forgetting, runs keep the ids under which they were admitted before lives were told apart.
-    parts = (asked.connector, *seen, life) if life else (asked.connector, *seen)
+    parts = (connector, *seen, life) if life else (connector, *seen)
     return derived_id("|".join(map(str, parts)), "registration")
 
 

@@ -6,8 +6,16 @@ from typing import Final
 
 import msgspec
 
+from schemas.ids import fenced
+
 _GENERATION: Final = 32_768
 _SHRINKAGE: Final = 5.0
+
+
+def rater_of(source: str, author: str | None) -> str:
+    """By what a rater is known: an author of a source, or the source itself where it names none."""
+    name = fenced(source, "/")
+    return name if author is None else f"{name}/{author}"
 
 
 class RaterTable(msgspec.Struct, array_like=True):

@@ -20,8 +20,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.raters import rater_of
 from schemas.base import BEST_SCORE
 from schemas.events import RatingKind, RatingObserved
+from schemas.ids import fenced
 
 _COLUMNS: Final = ("userId", "movieId", "rating", "timestamp")
 _USUAL_BESTS: Final = (5.0, 10.0, 100.0)
@@ -236,10 +238,10 @@ def _read_ndjson(
         except (msgspec.DecodeError, ValueError) as error:
             columns.bad.add(number, str(error))
             continue
-        rater = f"{rating.source}/{rating.author}" if rating.author is not None else rating.source
+        rater = rater_of(rating.source, rating.author)
         columns.add(rating.film_id, rater, score, latest, KINDS.index(rating.kind or "single"))
         group = "approval" if rating.kind == "approval" else "rating"
-        identity = f"{rating.film_id}|{group}|{rating.source}|{rating.source_record_id}".encode()
+        identity = f"{fenced(rating.film_id)}|{group}|{fenced(rating.source)}|{rating.source_record_id}".encode()
         columns.identity.append(int.from_bytes(hashlib.blake2b(identity, digest_size=8).digest(), "little"))
     scores = np.frombuffer(columns.value)
     return scores, np.ones(len(scores), dtype=np.bool_)

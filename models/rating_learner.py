@@ -16,7 +16,7 @@ from models.film_history import FilmHistory
 from models.future_rating import CODE_VERSION, HORIZON, MODEL, FutureRatingRegressor, Prediction
 from models.linear import SgdLinearRegression
 from models.prequential import BASELINES, Curve, RatingScores
-from models.raters import RaterTable
+from models.raters import RaterTable, rater_of
 from models.snapshot import decode_state
 from schemas.events import RatingCleaned, RatingPredicted
 from schemas.ids import derived_id
@@ -137,7 +137,7 @@ class RatingLearner:
 
     def _count_rating(self, film: FilmHistory, record: RatingCleaned) -> None:
         score = record.score
-        rater = _rater(record)
+        rater = rater_of(record.source, record.author)
         offset = self._raters.offset(rater)
         expected = (film.total + _RATER_PRIOR * self._prior_of(film)) / (film.n + _RATER_PRIOR)
         self._raters.add(rater, score - expected)
@@ -156,7 +156,7 @@ class RatingLearner:
     def _replace_rating(self, film: FilmHistory, record: RatingCleaned) -> None:
         difference = record.score - (record.replaces or 0.0)
         if film.amend(record.ordinal, difference, record.score):
-            self._raters.amend(_rater(record), difference)
+            self._raters.amend(rater_of(record.source, record.author), difference)
             self._total += difference
             self._global_mean = self._total / self._count
 
@@ -239,7 +239,3 @@ class RatingLearner:
     def fingerprint(self) -> str:
         """SHA-256 of the state, hex: two learners with equal fingerprints will say the same for ever."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
-
-
-def _rater(record: RatingCleaned) -> str:
-    return record.source if record.author is None else f"{record.source}/{record.author}"

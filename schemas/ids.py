@@ -114,6 +114,15 @@ def is_celebrity_id(text: str) -> bool:
     return _PERSON.fullmatch(text) is not None
 
 
+def fenced(name: str, bar: str = "|") -> str:
+    """A name that may hold anything, as it stands in a key or an id that goes on behind a `bar`.
+
+    It is the name itself unless it holds the bar: then it begins with one, which no other name does, and its own are
+    escaped, so that nothing of it is taken for what comes behind. What is last needs no fence. No name is empty.
+    """
+    return f"{bar}{name.replace('%', '%25').replace(bar, f'%{ord(bar):02X}')}" if bar in name else name
+
+
 def item_id(celebrity: str, url: str) -> str:
     """The id of one address found for one person."""
     return derived_id(f"{celebrity}|{url}", "image")

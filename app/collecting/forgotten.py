@@ -10,7 +10,7 @@ from agents.due import stamp_of
 from app.delivery.outset import first_event
 from app.delivery.producer import Outgoing
 from schemas.entities import ScrapeState, WaitingRun
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.scrapes import Target, TargetsDropped
 
 TRUSTED_SECONDS: Final = 10.0
@@ -80,7 +80,7 @@ def without(connector: str, run: WaitingRun, gone: Collection[Target], now: floa
 
 def identity_of(dropped: TargetsDropped) -> str:
     """What is the same whenever, and by whichever worker, the same is said."""
-    return f"{dropped.connector}|{dropped.run_id}|{dropped.attempt}|dropped|{'|'.join(dropped.people)}"
+    return f"{fenced(dropped.connector)}|{dropped.run_id}|{dropped.attempt}|dropped|{'|'.join(dropped.people)}"
 
 
 def told(dropped: TargetsDropped, now: float) -> Outgoing:

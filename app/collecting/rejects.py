@@ -17,6 +17,7 @@ import msgspec
 
 from app.connectors.base import Refused
 from app.connectors.sent import Digests
+from schemas.ids import fenced
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Rejects:
 
     async def open(self, connector: str, run_id: str, attempt: int, begun: str) -> Spool:
         """The file of an attempt, which a life that goes on with it finds again."""
-        digest = blake2b(f"{connector}|{run_id}|{attempt}|{begun}".encode(), digest_size=16)
+        digest = blake2b(f"{fenced(connector)}|{run_id}|{attempt}|{begun}".encode(), digest_size=16)
         # What an earlier life left may take seconds to read.
         return await asyncio.to_thread(Spool, self._directory / f"{digest.hexdigest()}{SUFFIX}", self._most)
 

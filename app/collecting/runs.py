@@ -29,7 +29,7 @@ from app.delivery.producer import Outgoing, Sender
 from schemas.base import Record
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.events import DeadLettered
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.scrapes import (
     ScrapeCheckpointed,
     ScrapeCounts,
@@ -64,11 +64,11 @@ class Carried:
 def command_of(record: ScrapeRequested | SteerConnector | SlaMissed, now: float) -> Outgoing:
     """A command as it goes to its topic; a request of the same run and attempt has the same id again."""
     if isinstance(record, ScrapeRequested):
-        identity = f"{record.connector}|{record.run_id}|{record.attempt}"
+        identity = f"{fenced(record.connector)}|{record.run_id}|{record.attempt}"
     elif isinstance(record, SlaMissed):
-        identity = f"{record.connector}|{record.run_id}|sla"
+        identity = f"{fenced(record.connector)}|{record.run_id}|sla"
     else:
-        identity = f"{record.connector}|{record.action}|{now}"
+        identity = f"{fenced(record.connector)}|{record.action}|{now}"
     return first_event(record, derived_id(identity, "scrape"), now)
 
 

@@ -21,7 +21,7 @@ from app.connectors.pseudonym import pseudonym
 from models.scores_in_text import Score, score_in
 from schemas.base import Record
 from schemas.events import ReviewObserved
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.mentions import FilmMentioned
 
 LONGEST_TEXT: Final = 200_000
@@ -118,7 +118,7 @@ def parse_entry(
         return
     title, year = (entry.film, entry.year) if entry.film else named
     yield FilmMentioned(
-        mention_id=derived_id(f"{source}|{record_id}", "mention"),
+        mention_id=derived_id(f"{fenced(source)}|{record_id}", "mention"),
         source=source,
         source_record_id=record_id,
         title=title[:500] if title else None,

@@ -19,7 +19,7 @@ from app.connectors.pseudonym import pseudonym
 from app.connectors.social_faults import said_by
 from models.scores_in_text import score_in
 from schemas.events import RatingKind
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.mentions import FilmMentioned
 
 T = TypeVar("T")
@@ -195,7 +195,7 @@ def parse_message(said: Said, films: Iterable[FilmTarget], source: str) -> FilmM
     title, year = titled or (None, None)
     kind: RatingKind | None = "single" if score else None
     return FilmMentioned(
-        mention_id=derived_id(source, record),
+        mention_id=derived_id(fenced(source, "/"), record),
         source=source,
         source_record_id=record,
         title=title,

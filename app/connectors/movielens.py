@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from agents.messages import rfc3339
 from schemas.base import Rejected
 from schemas.events import FactsObserved, RatingObserved
-from schemas.ids import FILM_ID_FORMS, derived_id, film_id, is_film_id
+from schemas.ids import FILM_ID_FORMS, derived_id, fenced, film_id, is_film_id
 
 NO_GENRES: Final = "(no genres listed)"
 LAST_MOMENT: Final = 253_402_300_799
@@ -163,7 +163,7 @@ class RatingRows:
             author=user[:512] or None,
             observed_at=moment(time) if time else None,
         )
-        return rating, derived_id(f"{self._source}|{film}|{record_id}|{value!r}|{time}", "csv")
+        return rating, derived_id(f"{fenced(self._source)}|{film}|{record_id}|{value!r}|{time}", "csv")
 
     def _film(self, text: str) -> str:
         if not text:

@@ -22,7 +22,7 @@ from app.connectors.pseudonym import pseudonym
 from models.scores_in_text import score_in
 from schemas.base import Record, Rejected
 from schemas.events import RatingKind, ReviewObserved
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.mentions import FilmMentioned
 
 LONGEST_TEXT: Final = 200_000
@@ -219,7 +219,7 @@ def parse_article(article: Article, target: FilmTarget | None, source: str) -> R
     if title is None and not shows_a_film(text):
         return None
     kind: RatingKind | None = None if value is None else "single"
-    mention = derived_id(source, article.id)
+    mention = derived_id(fenced(source, "/"), article.id)
     return FilmMentioned(mention_id=mention, title=title, value=value, rating_kind=kind, **common)
 
 

@@ -20,6 +20,7 @@ from models.scores_in_text import score_in
 from models.titles import YEARS_APART, normal, plain
 from schemas.base import Record, Rejected
 from schemas.events import FactsObserved, RatingObserved, ReviewObserved
+from schemas.ids import fenced
 
 LONGEST_TEXT: Final = 200_000
 MOST_GENRES: Final = 20
@@ -83,10 +84,11 @@ def records_of(page: FilmPage, film_id: str, source: str, url: str, whole: bool)
     for review in page.reviews:
         score = review.score
         said = None if score is not None else score_in(review.text)
+        whose = f"{fenced(url)}|{fenced(str(review.author))}"
         yield ReviewObserved(
             film_id=film_id,
             source=source,
-            source_record_id=_fitting(review.id or _digest(f"{url}|{review.author}|{review.text}")),
+            source_record_id=_fitting(review.id or _digest(f"{whose}|{review.text}")),
             text=review.text[:LONGEST_TEXT],
             lang=review.lang if review.lang and len(review.lang) <= 35 else None,
             rating=score.value if score else said.value if said else None,

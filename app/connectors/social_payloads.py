@@ -21,7 +21,7 @@ from app.connectors.pseudonym import pseudonym
 from models.scores_in_text import score_in
 from schemas.base import Record
 from schemas.events import RatingKind, ReviewObserved
-from schemas.ids import derived_id
+from schemas.ids import derived_id, fenced
 from schemas.mentions import FilmMentioned
 
 _FILM_WORD: Final = re.compile(
@@ -251,7 +251,7 @@ def parse_post(
     title, year = titled or (None, None)
     kind: RatingKind | None = None if value is None else "single"
     return FilmMentioned(
-        mention_id=derived_id(source, post.id),
+        mention_id=derived_id(fenced(source, "/"), post.id),
         title=title,
         year=year,
         value=value,

@@ -68,6 +68,16 @@ async def test_a_run_that_is_asked_for_twice_stands_in_the_queue_once():
     assert [(run.run_id, run.attempt) for run in desk.state().queue] == [("one", 1), ("two", 1), ("one", 2)]
 
 
+async def test_runs_of_connectors_with_a_bar_in_their_names_are_told_apart():
+    desk = Desk()
+    await desk.say(
+        ScrapeRequested(run_id="b|c", connector="a", trigger="manual"),
+        ScrapeRequested(run_id="c", connector="a|b", trigger="manual"),
+    )
+    assert [run.run_id for run in desk.state("a").queue] == ["b|c"]
+    assert [run.run_id for run in desk.state("a|b").queue] == ["c"]
+
+
 async def test_a_run_that_is_over_leaves_the_queue_and_its_cursor_stays():
     desk = Desk()
     await desk.say(request("one"), request("two"))

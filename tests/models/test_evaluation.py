@@ -137,6 +137,12 @@ def test_repeated_json_records_count_once_and_changed_ones_replace(tmp_path: Pat
     assert learner._global_mean == pytest.approx(7.0)
 
 
+def test_json_records_of_sources_with_a_bar_in_their_names_are_told_apart(tmp_path: Path) -> None:
+    base = {"film_id": "tt1", "value": 4}
+    lines = [{**base, "source": "a|b", "source_record_id": "c"}, {**base, "source": "a", "source_record_id": "b|c"}]
+    assert evaluate_ratings(_write(tmp_path / "r.ndjson", "\n".join(map(json.dumps, lines)))).events == 2
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -5,11 +5,23 @@ from __future__ import annotations
 import pytest
 
 from models import raters
-from models.raters import RaterTable
+from models.raters import RaterTable, rater_of
 
 
 def test_a_strangers_offset_is_zero() -> None:
     assert RaterTable().offset("nobody") == 0.0
+
+
+def test_authors_of_different_sources_are_different_raters() -> None:
+    raters = {
+        rater_of("a/b", "c"),
+        rater_of("a", "b/c"),
+        rater_of("a/b", None),
+        rater_of("a", "b"),
+        rater_of("a", None),
+    }
+    assert len(raters) == 5
+    assert {"a/b/c", "a/b", "a"} < raters
 
 
 def test_an_offset_is_the_mean_residual_shrunk_by_five_ratings() -> None:

@@ -93,6 +93,11 @@ class Story:
         forgotten = Forgotten(self.store.people).among
         return Collector({}, board, self.log, carrier, now=lambda: self.now / 1000, forgotten=forgotten)
 
+    def keys(self, table: str) -> list[str]:
+        """The keys of the rows in a table that stages wrote, in order."""
+        stored = self.runner.tables[table].stored
+        return sorted(key for rows in stored.values() for raw in rows if not (key := raw.decode()).startswith("~"))
+
     def waiting(self, connector: str) -> list[tuple[str, int | None]]:
         """Whom the runs in a connector's queue are about, each in which of their lives."""
         board = TableBoard(self.partitions, set, self.runner.tables["scrapes"].rows)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from schemas.commands import PushFilm
-from schemas.events import RatingObserved
+from schemas.events import RatingObserved, ReviewObserved
 from tests.stories.conftest import Story
 
 INCEPTION = "tt1375666"
@@ -60,6 +60,29 @@ async def test_a_changed_rating_replaces_the_old_one_in_the_mean(story: Story) -
     last = values(story, "rating-predictions")[-1]
     assert last["current_mean"] == 3.0
     assert last["n_ratings"] == 2
+
+
+async def test_records_of_sources_with_a_bar_in_their_names_are_told_apart(story: Story) -> None:
+    for source, record, value in (("a|b", "c", 1.0), ("a", "b|c", 2.0), ("a", "b", 3.0)):
+        await story.rate(INCEPTION, record, value, source=source)
+        text = f"{value} stars"
+        story.runner.push(ReviewObserved(film_id=INCEPTION, source=source, source_record_id=record, text=text))
+        await story.runner.settle()
+    last = values(story, "rating-predictions")[-1]
+    assert (last["n_ratings"], last["current_mean"]) == (3, 4.0)
+    film = await story.store.films.film(INCEPTION)
+    assert film is not None
+    assert len(film.ratings) == film.reviews.reviews == 3
+    await story.rate(INCEPTION, "c", 4.0, source="a|b")
+    assert values(story, "rating-predictions")[-1]["current_mean"] == 6.0
+
+
+async def test_the_rows_of_records_without_a_bar_in_their_sources_name_keep_their_keys(story: Story) -> None:
+    await story.rate(INCEPTION, "1|2", 1.0, source="100%")
+    story.runner.push(ReviewObserved(film_id=INCEPTION, source="100%", source_record_id="1|2", text="Dazzling."))
+    await story.runner.settle()
+    keys = [key for name in ("cleaned-ratings", "cleaned-reviews") for key in story.keys(name)]
+    assert keys == [f"film|{INCEPTION}", f"rating|{INCEPTION}|rating|100%|1|2", f"{INCEPTION}|100%|1|2"]
 
 
 async def test_a_malformed_film_id_becomes_a_dead_letter_with_a_reason(story: Story) -> None:
