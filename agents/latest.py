@@ -15,11 +15,13 @@ async def keep_latest(
 ) -> AsyncIterator[Record]:
     """Replace the film's row, unless what it holds was said after more ratings.
 
-    A model that moves to another worker repeats predictions, some of them behind newer ones.
+    A model that moves to another worker repeats predictions, some of them behind newer ones. Among those after as many
+    ratings, which changed ones give, the last in the log counts: repeats come in the same order, up to the same last
+    one, while the times in them are from the clocks of whoever sent the ratings.
     """
     said = message.data
     known = latest.get(said.film_id)
-    if known is not None and (known.n_ratings, known.predicted_at) > (said.n_ratings, said.predicted_at):
+    if known is not None and known.n_ratings > said.n_ratings:
         return
     latest[said.film_id] = Prediction(
         film_id=said.film_id,

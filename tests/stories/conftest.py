@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from agents.scrapes import Askable
@@ -18,6 +19,7 @@ from app.storage.memory import MemoryStore
 from app.topology import Ports, film_topology
 from schemas.catalogue import decode
 from schemas.commands import ControlModel, PushCelebrity
+from schemas.entities import Prediction
 from schemas.events import RatingObserved
 from schemas.ids import item_id
 from schemas.pictures import ForgetCelebrity, ImageFound, RuleImage
@@ -92,6 +94,12 @@ class Story:
         carrier: Any = SimpleNamespace(followed={})
         forgotten = Forgotten(self.store.people).among
         return Collector({}, board, self.log, carrier, now=lambda: self.now / 1000, forgotten=forgotten)
+
+    def latest(self, film: str) -> Prediction:
+        """The row that answers for a film's prediction."""
+        rows = self.runner.tables["predictions"].stored.values()
+        (row,) = [found[film.encode()] for found in rows if film.encode() in found]
+        return msgspec.json.decode(row, type=Prediction)
 
     def keys(self, table: str) -> list[str]:
         """The keys of the rows in a table that stages wrote, in order."""

@@ -62,6 +62,31 @@ async def test_a_changed_rating_replaces_the_old_one_in_the_mean(story: Story) -
     assert last["n_ratings"] == 2
 
 
+async def test_the_latest_prediction_follows_a_change_that_a_slower_clock_sent(story: Story) -> None:
+    await story.rate(INCEPTION, "1", 1.0)
+    await story.rate(INCEPTION, "2", 1.0)
+    story.now -= 3_600_000
+    await story.rate(INCEPTION, "1", 5.0)
+    last = values(story, "rating-predictions")[-1]
+    assert (last["n_ratings"], last["current_mean"]) == (2, 6.0)
+    assert story.latest(INCEPTION).event_id == last["event_id"]
+    film = await story.store.films.film(INCEPTION)
+    assert film is not None and film.prediction is not None
+    assert film.prediction.event_id == last["event_id"]
+
+
+async def test_predictions_that_are_said_again_leave_the_latest_as_it_was(story: Story) -> None:
+    for record, value in (("1", 1.0), ("2", 2.0), ("1", 4.0), ("3", 3.0), ("3", 5.0)):
+        await story.rate(INCEPTION, record, value)
+    told, latest = story.log.records("rating-predictions"), story.latest(INCEPTION)
+    for start in range(len(told)):
+        for raw in told[start:]:
+            story.log.append(raw.topic, raw.key, raw.value, raw.headers)
+            await story.runner.settle()
+            assert story.latest(INCEPTION).n_ratings == 3
+        assert story.latest(INCEPTION) == latest
+
+
 async def test_records_of_sources_with_a_bar_in_their_names_are_told_apart(story: Story) -> None:
     for source, record, value in (("a|b", "c", 1.0), ("a", "b|c", 2.0), ("a", "b", 3.0)):
         await story.rate(INCEPTION, record, value, source=source)
