@@ -14,6 +14,7 @@ SOURCE: Final = "/marquee"
 CONTENT_TYPE: Final = b"application/json"
 LONGEST_VALUE: Final = 1024
 """Bytes of a CloudEvents attribute that is taken over; ids travel on with every event that follows."""
+ID_HEADER: Final = "ce_id"
 SCHEMA_PREFIX: Final = "/schemas/"
 
 Headers = list[tuple[str, bytes]]
@@ -49,7 +50,7 @@ def to_headers(record: type[Record], envelope: Envelope) -> Headers:
         ]
     headers = [
         *constant,
-        ("ce_id", envelope.id.encode()),
+        (ID_HEADER, envelope.id.encode()),
         ("ce_correlationid", envelope.correlation_id.encode()),
     ]
     if envelope.causation_id is not None:
@@ -67,10 +68,18 @@ def read_envelope(headers: Iterable[tuple[str, bytes]] | None, position: str) ->
     if not headers:
         return Envelope(position, position), None
     found = dict(headers)
-    event_id = _text(found.get("ce_id")) or position
+    event_id = _text(found.get(ID_HEADER)) or position
     correlation_id = _text(found.get("ce_correlationid")) or event_id
     envelope = Envelope(event_id, correlation_id, _text(found.get("ce_causationid")), _text(found.get("ce_time")))
     return envelope, _text(found.get("ce_dataschema"))
+
+
+def identified(headers: Iterable[tuple[str, bytes]], position: str) -> Headers:
+    """The headers of a record that is sent on from `position`: with the id that it was read under there."""
+    given = list(headers)
+    if _text(dict(given).get(ID_HEADER)):
+        return given
+    return [*((name, value) for name, value in given if name != ID_HEADER), (ID_HEADER, position.encode())]
 
 
 def _text(value: bytes | None) -> str | None:

@@ -20,6 +20,7 @@ from app.delivery.producer import MAX_REQUEST_BYTES
 from app.settings import Settings
 from schemas.base import Rejected
 from schemas.catalogue import decode
+from schemas.envelope import identified
 from schemas.events import DeadLettered
 from schemas.ids import position_id
 
@@ -92,11 +93,7 @@ async def original(settings: Settings, record: DeadLettered) -> bytes | None:
 def headers_of(record: DeadLettered, dropped: Sequence[str] = ()) -> list[tuple[str, bytes]]:
     """The headers as they were, without `dropped`, and with an id, so that every replay is the same event."""
     headers = [(name, base64.b64decode(value)) for name, value in record.headers if name not in dropped]
-    if not any(name == "ce_id" and value for name, value in headers):
-        position = position_id(record.origin_topic, record.origin_partition, record.origin_offset)
-        headers = [(name, value) for name, value in headers if name != "ce_id"]
-        headers.append(("ce_id", position.encode()))
-    return headers
+    return identified(headers, position_id(record.origin_topic, record.origin_partition, record.origin_offset))
 
 
 def can_go_back(record: DeadLettered) -> None:

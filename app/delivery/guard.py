@@ -14,7 +14,7 @@ from app.delivery.producer import Outgoing, partition_of
 from app.delivery.raw import Raw
 from schemas.base import Layout, Record, Rejected
 from schemas.catalogue import decode, encode
-from schemas.envelope import Envelope, read_envelope, to_headers
+from schemas.envelope import Envelope, identified, read_envelope, to_headers
 from schemas.events import DeadLettered
 from schemas.ids import derived_id
 
@@ -69,10 +69,7 @@ def _check_key(key: bytes) -> None:
 
 def forwarded(raw: Raw, key: str) -> Outgoing:
     """A misplaced record under its right key, with the identity that it had where it first stood."""
-    headers = list(raw.headers)
-    if not any(name == "ce_id" for name, _ in headers):
-        headers.append(("ce_id", raw.position.encode()))
-    return Outgoing(raw.topic, key.encode(), raw.value, headers)
+    return Outgoing(raw.topic, key.encode(), raw.value, identified(raw.headers, raw.position))
 
 
 def outgoing(record: Record, stage: str, parent: Message[Record], n: int) -> Outgoing:

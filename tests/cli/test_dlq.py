@@ -64,6 +64,12 @@ def test_a_record_keeps_the_id_that_it_had(connected: Marquee, broker: Broker) -
     assert [dict(raw.headers)["ce_id"] for raw in on_topic(broker, "ratings")][-1] == b"own-id"
 
 
+def test_a_record_with_an_id_that_is_none_gets_that_of_its_place(connected: Marquee, broker: Broker) -> None:
+    letter = put_dead_letter(broker, VALUE, offset=42, headers=[("ce_id", b"\xff"), ("x", b"1")])
+    connected("dlq", "replay", letter)
+    assert on_topic(broker, "ratings")[-1].headers[-2:] == [("x", b"1"), ("ce_id", b"ratings-1-42")]
+
+
 def test_a_record_that_several_stages_gave_up_is_sent_once(connected: Marquee, broker: Broker) -> None:
     letters = [put_dead_letter(broker, VALUE, offset=43, stage=stage) for stage in ("clean", "latest", "intake")]
     other = put_dead_letter(broker, VALUE, offset=44)

@@ -170,6 +170,14 @@ def test_a_record_that_brought_an_id_keeps_it_when_it_is_sent_on() -> None:
     assert forwarded(lost, FILM) == sent
 
 
+@pytest.mark.parametrize("unusable", [b"", b"x" * 1025, b"\xff", None])
+def test_a_record_with_an_id_that_is_none_is_known_by_its_position_also_when_it_is_sent_on(unusable: Any) -> None:
+    lost = raw(headers=[("ce_id", unusable), ("trace", b"1")], partition=(HOME + 1) % 4)
+    sent = forwarded(lost, FILM)
+    assert sent.headers == [("trace", b"1"), ("ce_id", lost.position.encode())]
+    assert read_envelope(sent.headers, "?")[0].id == read_envelope(lost.headers, lost.position)[0].id == lost.position
+
+
 def test_a_stage_without_rows_takes_a_record_from_any_partition() -> None:
     message = reader(placed=False).read(raw(partition=(HOME + 1) % 4))
     assert message.partition == (HOME + 1) % 4
