@@ -71,7 +71,8 @@ async def test_the_latest_prediction_follows_a_change_that_a_slower_clock_sent(s
     assert (last["n_ratings"], last["current_mean"]) == (2, 6.0)
     assert story.latest(INCEPTION).event_id == last["event_id"]
     film = await story.store.films.film(INCEPTION)
-    assert film is not None and film.prediction is not None
+    assert film is not None
+    assert film.prediction is not None
     assert film.prediction.event_id == last["event_id"]
 
 
