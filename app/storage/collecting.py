@@ -11,6 +11,7 @@ from agents.messages import Message
 from app.storage.documents import CONNECTORS, MENTIONS, RUNS, Change, Document, Documents, Filter, joined
 from app.storage.expiry import limits
 from app.storage.paging import BadQueryError, Page, checked_limit, decode_cursor, encode_cursor
+from schemas.events import Count
 from schemas.mentions import Candidate, MatchUnresolved, MentionMatched
 from schemas.scrapes import (
     ConnectorSteered,
@@ -89,7 +90,7 @@ class OpenMatch(msgspec.Struct, frozen=True, kw_only=True):
 class RunPosition(msgspec.Struct, frozen=True, array_like=True):
     """The place of the last run of a page in its connector's history."""
 
-    asked: int
+    asked: Count
 
 
 class DocumentCollecting:

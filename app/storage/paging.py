@@ -52,13 +52,16 @@ def encode_cursor(position: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
+_FOREIGN: Final = "cursor: is none of those that a page gave as `next`"
+
+
 def decode_cursor(cursor: str, kind: type[T]) -> T:
     """The position in a cursor; raises BadQueryError for anything that is none."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=kind)
     except (msgspec.DecodeError, binascii.Error, ValueError) as error:
-        raise BadQueryError("cursor: is none of those that a page gave as `next`") from error
+        raise BadQueryError(_FOREIGN) from error
 
 
 def order_of(sort: str, orders: Mapping[str, Order]) -> Order:
@@ -69,13 +72,15 @@ def order_of(sort: str, orders: Mapping[str, Order]) -> Order:
     return msgspec.structs.replace(order, direction=-order.direction) if sort.startswith("-") else order
 
 
-def position_of(cursor: str | None, sort: str) -> Position | None:
-    """The position in a cursor of this sort; raises BadQueryError for one of another."""
+def position_of(cursor: str | None, sort: str, order: Order) -> Position | None:
+    """The position in a cursor of this sort, which stands for `order`; raises BadQueryError for one of another."""
     if cursor is None:
         return None
     position = decode_cursor(cursor, Position)
     if position.order != sort:
         raise BadQueryError(f"cursor: belongs to sort={position.order}, not to sort={sort}")
+    if position.value is not None and isinstance(position.value, str) != order.text:
+        raise BadQueryError(_FOREIGN)
     return position
 
 

@@ -75,7 +75,7 @@ class PictureQueries:
     ) -> Page[CelebrityRow]:
         """People whose name holds every word of `search`, whatever case and accents, in a stable order."""
         order = order_of(sort, PEOPLE_ORDERS)
-        position = position_of(cursor, sort)
+        position = position_of(cursor, sort, order)
         checked_limit(limit)
         where = words_filter("name_key", search)
         if where is None:

@@ -35,6 +35,7 @@ from app.storage.paging import (
 from app.storage.projections import APPROVAL
 from app.storage.views import Counts, FilmRow, FilmView, HistoryPoint, Mood, RatingView, SourceSummary
 from schemas.entities import Prediction
+from schemas.events import Count
 
 ORDERS: Final = {
     "title": Order("title_key", 1, text=True),
@@ -52,7 +53,7 @@ FAVOURABLE_FROM: Final = 0.5
 class HistoryPosition(msgspec.Struct, frozen=True, array_like=True):
     """The place of the last point of a page in the log of ratings."""
 
-    offset: int
+    offset: Count
 
 
 class FilmQueries:
@@ -66,7 +67,7 @@ class FilmQueries:
     ) -> Page[FilmRow]:
         """Films whose title holds every word of `search`, whatever case and accents, in a stable order."""
         order = order_of(sort, ORDERS)
-        position = position_of(cursor, sort)
+        position = position_of(cursor, sort, order)
         checked_limit(limit)
         where = words_filter("title_key", search)
         if where is None:

@@ -12,7 +12,7 @@ from app.storage.queries import ORDERS
 from app.storage.views import FilmRow, FilmView, HistoryPoint
 from app.topology import PREDICTIONS
 from app.web import pages
-from app.web.bodies import film_id, number, text, wants_html
+from app.web.bodies import choice, film_id, number, text, wants_html
 from app.web.problems import Problem, json_response, not_found
 from app.web.routing import Elsewhere
 from app.web.shapes import FilmDocument, FilmQuery, LatestPrediction, Neighbour, Neighbours
@@ -23,6 +23,7 @@ from schemas.events import RatingPredicted
 DEFAULT_LIMIT: Final = 50
 MOST_FILMS: Final = 1000
 MOST_SIMILAR: Final = 50
+ORDERS_OF_HISTORY: Final = ("oldest", "newest")
 SORTS: Final = (*ORDERS, *(f"-{name}" for name in ORDERS))
 
 
@@ -71,7 +72,7 @@ async def get_prediction(request: web.Request) -> web.Response:
 async def get_history(request: web.Request) -> web.Response:
     """The film's ratings in the order in which they came, each with what was predicted after it."""
     key = film_id(request)
-    newest_first = request.query.get("order") == "newest"
+    newest_first = choice(request, "order", ORDERS_OF_HISTORY) == "newest"
     limit = number(request, "limit", 200, MOST_FILMS)
     films = request.app[SITE].worker.store.films
     try:

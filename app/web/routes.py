@@ -77,7 +77,7 @@ SORT: Final = Parameter(
     "sort", "What to sort by; a minus in front turns it round.", {"type": "string", "enum": list(films.SORTS)}
 )
 CURSOR: Final = Parameter("cursor", "`next` of the page before.", TEXT)
-ORDER: Final = Parameter("order", "Which end comes first.", {"type": "string", "enum": ["oldest", "newest"]})
+ORDER: Final = Parameter("order", "Which end comes first.", {"type": "string", "enum": list(films.ORDERS_OF_HISTORY)})
 AFTER: Final = Parameter("after", "The id of the last event that was seen; what came since is told again.", TEXT)
 
 

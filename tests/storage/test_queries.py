@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import random
 
 import pytest
@@ -137,6 +139,43 @@ async def test_a_cursor_of_another_sort_is_refused(store: Store) -> None:
     page = await store.films.films(sort="title", limit=2)
     with pytest.raises(BadQueryError, match="belongs to sort=title"):
         await store.films.films(sort="year", limit=2, cursor=page.next)
+
+
+def cursor_of(*parts: object) -> str:
+    """What is no cursor of any page, but looks like one."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("parts", [(2**70,), (2**63,), (-1,), (1.5,), ("x",), ()])
+async def test_a_cursor_at_no_place_in_a_log_is_refused(store: Store, parts: tuple[object, ...]) -> None:
+    for newest_first in (False, True):
+        with pytest.raises(BadQueryError, match="cursor: is none of those"):
+            await store.films.history(FILM, cursor=cursor_of(*parts), newest_first=newest_first)
+    with pytest.raises(BadQueryError, match="cursor: is none of those"):
+        await store.runs.runs("guardian", 10, cursor_of(*parts))
+
+
+@pytest.mark.parametrize(
+    ("sort", "value"), [("title", 5), ("-title", 2**70), ("year", "x"), ("year", 10**400), ("updated", 1.5)]
+)
+async def test_a_cursor_with_a_value_that_no_film_can_have_is_refused(store: Store, sort: str, value: object) -> None:
+    await titled(store)
+    with pytest.raises(BadQueryError, match="cursor: is none of those"):
+        await store.films.films(sort=sort, cursor=cursor_of(sort, value, FILM))
+
+
+@pytest.mark.parametrize(
+    ("sort", "value"), [("title", "a\0b"), ("title", ""), ("year", 2**70), ("year", -1e308), ("year", None)]
+)
+async def test_a_cursor_behind_any_value_is_answered(store: Store, sort: str, value: object) -> None:
+    await titled(store)
+    for name in (FILM, "\0", "", "x" * 3000):
+        await store.films.films(sort=sort, cursor=cursor_of(sort, value, name))
+
+
+async def test_a_cursor_of_people_with_a_value_that_no_name_is_is_refused(store: Store) -> None:
+    with pytest.raises(BadQueryError, match="cursor: is none of those"):
+        await store.people.celebrities(sort="name", cursor=cursor_of("name", 5, "Q1"))
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

@@ -96,7 +96,11 @@ async def test_history_pairs_each_rating_with_what_was_predicted_after_it(stocke
     assert [point["current_mean"] for point in page["items"]] == [8.0, 8.5, 8.0]
     newest = await answer(stocked, "/films/tt1375666/history?limit=1&order=newest")
     assert newest["items"][0]["source_record_id"] == "29"
-    await answer(stocked, "/films/tt1375666/history?cursor=nonsense", 400)
+    for wrong in ("cursor=nonsense", "cursor=WzExODA1OTE2MjA3MTc0MTEzMDM0MjRd", "order=sideways", "limit=0"):
+        problem = await answer(stocked, f"/films/tt1375666/history?{wrong}", 400)
+        assert problem["detail"].startswith(wrong.partition("=")[0])
+    oldest = await answer(stocked, "/films/tt1375666/history?limit=3&order=oldest")
+    assert oldest == page
 
 
 async def test_the_nearest_film_shares_words_and_decade(stocked: Running) -> None:
