@@ -12,6 +12,7 @@ from schemas.base import Record
 from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
 from schemas.entities import Celebrity, Film, Pushed
 from schemas.events import FilmRegistered
+from schemas.ids import said_by_film_id
 from schemas.pictures import CelebrityRegistered
 
 
@@ -98,11 +99,12 @@ def gone(person: Celebrity) -> Celebrity:
 
 def _merged(known: Film | None, command: SubmitFilm) -> Film:
     submitted = Film(**msgspec.structs.asdict(command))
-    if known is None:
-        return submitted
-    fields = _completed(known, submitted)
-    if known.title is None and submitted.title is not None:
+    fields = msgspec.structs.asdict(submitted) if known is None else _completed(known, submitted)
+    if known is not None and known.title is None and submitted.title is not None:
         fields["kind"] = submitted.kind
+    # Whoever only rates or describes a film says nothing of its kind. The ids of catalogues that an id says are left to
+    # who reads it: told here, they would be taken for news, by which a film is looked for and found under other ids.
+    fields["kind"] = said_by_film_id(command.film_id).get("kind", fields["kind"])
     return Film(**fields)
 
 

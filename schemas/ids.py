@@ -36,6 +36,14 @@ def is_film_id(text: str) -> bool:
     return _FILM.fullmatch(text) is not None
 
 
+def said_by_film_id(film: str) -> dict[str, str | int]:
+    """What a canonical id alone says of its film: `imdb`, `wikidata`, or `kind` and `tmdb`; a local one nothing."""
+    if film.startswith("tmdb:"):
+        kind, _, number = film.removeprefix("tmdb:").partition("/")
+        return {"kind": kind, "tmdb": int(number)}
+    return {} if film.startswith("local:") else {"wikidata" if film.startswith("Q") else "imdb": film}
+
+
 def normalised_title(title: str) -> str:
     """The title without case, accents, punctuation and repeated spaces, for comparing."""
     plain = unicodedata.normalize("NFKD", title).casefold()

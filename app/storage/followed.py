@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from app.storage.documents import CELEBRITIES, FILMS, Document, Documents
+from app.storage.projections import identified
 from schemas.scrapes import Target
 
 _FILM: Final = ("film_id", "title", "year", "kind", "presumed_kind", "imdb", "wikidata", "tmdb")
@@ -21,8 +22,8 @@ async def followed(documents: Documents, limit: int) -> tuple[list[Target], list
 
 
 def _film(film: Document) -> Target:
-    kind = film.get("kind") or film.get("presumed_kind") or "movie"
-    return msgspec.convert({**_ids(film), "id": film["film_id"], "name": film["title"], "kind": kind}, Target)
+    known = identified(film)
+    return msgspec.convert({**_ids(known), "id": film["film_id"], "name": film["title"], "kind": known["kind"]}, Target)
 
 
 def _person(person: Document) -> Target:

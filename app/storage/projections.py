@@ -25,7 +25,7 @@ from app.storage.documents import (
 )
 from app.storage.expiry import limits
 from schemas.events import FilmRegistered, RatingCleaned, RatingPredicted, ReviewCleaned, SentimentPredicted
-from schemas.ids import normalised_title
+from schemas.ids import normalised_title, said_by_film_id
 
 APPROVAL: Final = "approval"
 
@@ -102,6 +102,12 @@ def _identity(film: FilmRegistered) -> Document:
     else:
         fields |= {"title": film.title, "title_key": title_key(film.title), "kind": film.kind}
     return fields
+
+
+def identified(film: Document) -> Document:
+    """A film's document with its kind and with the ids of catalogues that its own id is or says."""
+    kind = film.get("kind") or film.get("presumed_kind") or "movie"
+    return film | {"kind": kind} | said_by_film_id(film["film_id"])
 
 
 def title_key(title: str) -> str:

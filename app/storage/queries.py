@@ -32,7 +32,7 @@ from app.storage.paging import (
     rows_behind,
     words_filter,
 )
-from app.storage.projections import APPROVAL
+from app.storage.projections import APPROVAL, identified
 from app.storage.views import Counts, FilmRow, FilmView, HistoryPoint, Mood, RatingView, SourceSummary
 from schemas.entities import Prediction
 from schemas.events import Count
@@ -166,9 +166,8 @@ class FilmQueries:
 
 
 def _row(document: Document) -> FilmRow:
-    kind = document.get("kind") or document.get("presumed_kind") or "movie"
     outlook = document.get("outlook", {})
-    return msgspec.convert(document | outlook | {"kind": kind, "updated": outlook.get("predicted_at")}, FilmRow)
+    return msgspec.convert(identified(document) | outlook | {"updated": outlook.get("predicted_at")}, FilmRow)
 
 
 def _prediction(document: Document) -> Prediction | None:

@@ -7,11 +7,12 @@ from itertools import combinations
 import pytest
 
 from agents.messages import Message, rfc3339
-from agents.register import is_gone, register_celebrity
+from agents.register import is_gone, register_celebrity, register_film
 from schemas.base import Record
-from schemas.commands import EraseCelebrity, SubmitCelebrity
-from schemas.entities import Celebrity
+from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
+from schemas.entities import Celebrity, Film
 from schemas.envelope import Envelope
+from schemas.events import FilmRegistered
 from schemas.pictures import CelebrityRegistered
 
 TILDA = "Q200534"
@@ -26,6 +27,15 @@ async def told(people: dict[str, Celebrity], data: Record, asked_at: int) -> lis
 
 def push(name: str | None = None, **fields: object) -> SubmitCelebrity:
     return SubmitCelebrity(celebrity_id=TILDA, name=name, pushed=True, **fields)  # type: ignore[arg-type]
+
+
+async def test_an_id_that_says_what_a_film_is_corrects_what_was_presumed() -> None:
+    known = {"tmdb:tv/1399": Film(film_id="tmdb:tv/1399", title="Game of Thrones")}
+    command = SubmitFilm(film_id="tmdb:tv/1399")
+    said = Message(command, Envelope("e", "e"), command.topic, 0, 0, 0)
+    (registered,) = [event async for event in register_film(said, known)]
+    assert registered == FilmRegistered(film_id="tmdb:tv/1399", title="Game of Thrones", kind="tv")
+    assert [event async for event in register_film(said, known)] == []
 
 
 EARLY = [(push("An old name", imdb="nm0000001"), 10), (SubmitCelebrity(celebrity_id=TILDA, tmdb=7), 20)]

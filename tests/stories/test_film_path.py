@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from schemas.commands import PushFilm
-from schemas.events import RatingObserved, ReviewObserved
+from schemas.events import FactsObserved, RatingObserved, ReviewObserved
 from tests.stories.conftest import Story
 
 INCEPTION = "tt1375666"
@@ -14,6 +16,10 @@ INCEPTION = "tt1375666"
 
 def values(story: Story, topic: str) -> list[dict[str, Any]]:
     return [json.loads(raw.value or b"null") for raw in story.log.records(topic)]
+
+
+def known_ids(film: dict[str, Any]) -> set[str]:
+    return {name for name in ("imdb", "wikidata", "tmdb") if film.get(name) is not None}
 
 
 async def test_a_pushed_film_is_registered_once_under_its_canonical_id(story: Story) -> None:
@@ -45,6 +51,45 @@ async def test_the_cause_of_a_prediction_is_the_id_that_the_rating_brought(story
 async def test_a_rating_of_an_unknown_film_registers_it_by_its_id(story: Story) -> None:
     await story.rate("tt0111161", "1", 5.0)
     assert [film["film_id"] for film in values(story, "films-registered")] == ["tt0111161"]
+
+
+@pytest.mark.parametrize(
+    ("film", "says"),
+    [
+        ("tt0944947", ("movie", "tt0944947", None, None)),
+        ("Q23572", ("movie", None, "Q23572", None)),
+        ("tmdb:tv/1399", ("tv", None, None, 1399)),
+        ("tmdb:movie/27205", ("movie", None, None, 27205)),
+    ],
+)
+async def test_a_film_of_which_only_the_id_is_known_shows_what_that_says(
+    story: Story, film: str, says: tuple[object, ...]
+) -> None:
+    await story.rate(film, "1", 5.0)
+    view = await story.store.films.film(film)
+    assert view is not None
+    assert (view.film.kind, view.film.imdb, view.film.wikidata, view.film.tmdb) == says
+    (listed,) = (await story.store.films.films()).items
+    assert listed == view.film
+    assert [each["kind"] for each in values(story, "films-registered")] == [says[0]]
+    # No more is told than was said: an id alone neither gives other catalogues' ids another film nor has it looked for.
+    assert [known_ids(each) for each in values(story, "films-registered")] == [set()]
+    assert story.log.records("scrape-requests") == []
+
+
+async def test_a_programme_that_is_named_later_stays_one(story: Story) -> None:
+    programme = "tmdb:tv/1399"
+    await story.rate(programme, "1", 5.0)
+    story.runner.push(FactsObserved(film_id=programme, source="ml", title="Game of Thrones (facts)"))
+    await story.runner.settle()
+    assert values(story, "films-registered")[-1]["kind"] == "tv"
+    story.runner.push(PushFilm(title="Game of Thrones", kind="tv", year=2011, tmdb=1399))
+    await story.runner.settle()
+    view = await story.store.films.film(programme)
+    assert view is not None
+    assert (view.film.title, view.film.kind, view.film.year, view.film.tmdb) == (
+        "Game of Thrones (facts)", "tv", 2011, 1399
+    )  # fmt: skip
 
 
 async def test_a_duplicate_rating_gives_no_prediction(story: Story) -> None:
