@@ -28,6 +28,21 @@ class CliError(Exception):
     """The command failed; the text is the one line that says what to do."""
 
 
+class Whole(click.IntRange):
+    """A whole number within limits; a mistake is answered with what is `wanted` there."""
+
+    def __init__(self, least: int, most: int, wanted: str = "") -> None:
+        super().__init__(least, most)
+        self._wanted = wanted or f"a whole number from {least} to {most}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Raises click.BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not {self._wanted}", param, ctx)
+
+
 class Call(msgspec.Struct, frozen=True):
     """The common options of one call."""
 

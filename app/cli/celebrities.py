@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from app.cli.call import Call, CliError, command, sort_option
+from app.cli.call import Call, CliError, Whole, command, sort_option
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import delete, get, say
 
@@ -26,7 +26,7 @@ def add_to(main: click.Group) -> None:
     listed = (
         click.Option(["--search"], metavar="S", help="Only names with these words."),
         sort_option(*SORTS),
-        click.Option(["--limit"], type=click.IntRange(1, 200), default=20, show_default=True, metavar="N"),
+        click.Option(["--limit"], type=Whole(1, 200), default=20, show_default=True, metavar="N"),
     )
     command(main, "celebrities", *listed, example="marquee celebrities --search tilda")(_celebrities)
     one = (

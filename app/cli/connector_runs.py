@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from app.cli.call import Call, CliError, command, run
+from app.cli.call import Call, CliError, Whole, command, run
 from app.cli.config import config_file
 from app.cli.output import harmless, print_json, print_table
 from app.cli.web import NoMarqueeError, get, say
@@ -40,7 +40,7 @@ def add_to(group: click.Group) -> None:
     reason = click.Option(["--reason"], default="", metavar="TEXT", help="Why, for others.")
     begin = click.Option(["--from", "begin"], required=True, metavar="DATE", help="First date, such as 2026-05-01.")
     end = click.Option(["--to", "end"], required=True, metavar="DATE", help="Last date; a day alone is a whole day.")
-    limit = click.Option(["--limit"], type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N")
+    limit = click.Option(["--limit"], type=Whole(1, 1000), default=20, show_default=True, metavar="N")
     command(group, "run", name, start, no_wait, example="marquee connectors run ratings")(_run)
     command(group, "pause", name, reason, example="marquee connectors pause ratings --reason 'they move'")(_pause)
     command(group, "resume", name, example="marquee connectors resume ratings")(_resume)

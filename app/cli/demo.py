@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from app.cli.call import Call, command
+from app.cli.call import Call, Whole, command
 
 
 def add_to(main: click.Group) -> None:
     """Add this command."""
     leave = click.Option(["--exit"], is_flag=True, help="Stop after the report (default without a terminal).")
     seed = click.Option(["--seed"], type=int, default=1, show_default=True, envvar="MARQUEE_DEMO_SEED", metavar="N")
-    films = click.Option(["--films"], type=click.IntRange(10, 1000), default=300, show_default=True, metavar="N")
+    films = click.Option(["--films"], type=Whole(10, 1000), default=300, show_default=True, metavar="N")
     faces = click.Option(
         ["--faces"],
         type=click.Path(exists=True, file_okay=False, path_type=Path),

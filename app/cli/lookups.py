@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from app.cli import registry
-from app.cli.call import Call, command, command_group, sort_option
+from app.cli.call import Call, Whole, command, command_group, sort_option
 from app.cli.output import print_fields, print_json, print_table
 from app.cli.web import get
 
@@ -18,7 +18,7 @@ def add_to(main: click.Group) -> None:
     """Add these commands."""
     search = click.Option(["--search"], metavar="S", help="Only titles with these words.")
     sort = sort_option(*SORTS)
-    limit = click.Option(["--limit"], type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N")
+    limit = click.Option(["--limit"], type=Whole(1, 1000), default=20, show_default=True, metavar="N")
     command(main, "film", click.Argument(["film_id"], metavar="ID"), example="marquee film tt1375666")(_film)
     command(main, "films", search, sort, limit, example="marquee films --search incep --limit 5")(_films)
     models = command_group(main, "models", told="What is learnt.", example="marquee models list")

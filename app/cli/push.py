@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli.call import Call, command, command_group, run
+from app.cli.call import Call, Whole, command, command_group, run
 from app.cli.output import harmless, print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
@@ -40,7 +40,7 @@ def add_to(main: click.Group) -> None:
     film = (
         click.Option(["--title"], required=True, metavar="T"),
         click.Option(["--kind"], type=click.Choice(["movie", "tv"])),
-        click.Option(["--year"], type=click.IntRange(1870, 2200), metavar="Y"),
+        click.Option(["--year"], type=Whole(1870, 2200), metavar="Y"),
         click.Option(["--imdb"], metavar="tt...", help="IMDb id."),
         wikidata,
         tmdb,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from app.cli.call import Call, CliError, command
+from app.cli.call import Call, CliError, Whole, command
 from app.cli.checks import shown
 from app.cli.output import print_json, print_table
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 5
 MAIN: Final = ("mae", "rmse", "running_mean", "accuracy", "accuracy_majority", "auc")
 """The metrics that stand in the table, with the baselines that they are to be held against."""
-NUMBER: Final = click.IntRange(1, 2**31 - 1)
+NUMBER: Final = Whole(1, 2**31 - 1, "a registered version: give its number, as `marquee models compare` lists it")
 
 
 def add_to(models: click.Group) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from app.cli.call import Call, CliError, command, run
+from app.cli.call import Call, CliError, Whole, command, run
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -25,8 +25,8 @@ def add_to(main: click.Group) -> None:
     embedded = click.Option(
         ["--embedded"], is_flag=True, help="Start broker, database and MLflow too, on this machine."
     )
-    port = click.Option(["--web-port"], type=click.IntRange(0, 65535), metavar="P", help="0 takes a free one.")
-    workers = click.Option(["--workers"], type=click.IntRange(1, 64), default=1, show_default=True, metavar="N")
+    port = click.Option(["--web-port"], type=Whole(0, 65535), metavar="P", help="0 takes a free one.")
+    workers = click.Option(["--workers"], type=Whole(1, 64), default=1, show_default=True, metavar="N")
     told = "marquee up --embedded --data-dir data"
     command(main, "up", embedded, port, workers, example=told, data=False)(_up)
 

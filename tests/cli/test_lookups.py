@@ -111,3 +111,9 @@ def test_the_token_goes_along_and_a_proxy_of_the_environment_is_not_asked(worker
     }
     worker("films")
     assert Answers.asked[-1]["Authorization"] == "Bearer secret"
+
+
+def test_a_number_out_of_its_limits_is_answered_with_them(marquee: Marquee) -> None:
+    for wrong in ("x", "0", "1001", "2.5"):
+        line = marquee.mistake("films", "--limit", wrong, code=2)
+        assert f"'{wrong}' is not a whole number from 1 to 1000" in line

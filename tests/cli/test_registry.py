@@ -100,7 +100,9 @@ def test_what_is_not_registered_is_answered_by_what_is(filled: Marquee) -> None:
     assert elsewhere in filled.mistake(*promote, "faces", "1")
     assert elsewhere in filled.mistake("models", "compare", "faces")
     assert elsewhere in filled.mistake("models", "rollback", "faces")
-    assert "'two' is not a valid integer range" in filled.mistake(*promote, "future-rating", "two", code=2)
+    for wrong in ("two", "0"):
+        line = filled.mistake(*promote, "future-rating", wrong, code=2)
+        assert f"'{wrong}' is not a registered version: give its number, as `marquee models compare` lists it" in line
     assert "Missing argument 'VERSION'" in filled.mistake(*promote, "future-rating", code=2)
     assert "refuses" in filled.mistake(*promote, "future/rating", "1")
 
