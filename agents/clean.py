@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from typing import Final
 
-from agents.messages import Message, check_moment
+from agents.messages import Message, readable_moment
 from agents.terms import renews, until
 from schemas.base import BEST_SCORE, Record, Rejected
 from schemas.commands import SubmitFilm
@@ -34,7 +34,8 @@ async def clean_rating(
     """
     rating = message.data
     score = score_of(rating.value, rating.best, rating.worst)
-    check_film_and_moment(rating.film_id, rating.observed_at)
+    check_film(rating.film_id)
+    observed_at = readable_moment("observed_at", rating.observed_at)
     tally = tallies.get(rating.film_id) or FilmTally()
     # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
     group = "approval" if rating.kind == "approval" else "rating"
@@ -64,7 +65,7 @@ async def clean_rating(
         received_at=message.received_at,
         replaces=row.replaces,
         author=rating.author,
-        observed_at=rating.observed_at,
+        observed_at=observed_at,
         url=rating.url,
         votes=rating.votes,
         facts=news.facts if news else None,
@@ -73,11 +74,10 @@ async def clean_rating(
     )
 
 
-def check_film_and_moment(film_id: str, observed_at: str | None) -> None:
-    """Raises Rejected for an id or a moment that is none."""
+def check_film(film_id: str) -> None:
+    """Raises Rejected for an id that is none."""
     if not is_film_id(film_id):
         raise Rejected(f"film_id: {film_id!r} is none of the known forms: {FILM_ID_FORMS}")
-    check_moment("observed_at", observed_at)
 
 
 def score_of(value: float, best: float | None, worst: float | None) -> float:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from schemas.ids import NAMESPACE, fenced
+from schemas.moments import moment
 
 MOST_AT_ONCE: Final = 1000
 """Dates that one look takes over; the next look goes on behind them."""
@@ -85,12 +86,6 @@ def stamp(moment: datetime) -> str:
 def stamp_of(seconds: float) -> str:
     """RFC 3339 in UTC, to the second, of seconds since 1970."""
     return stamp(datetime.fromtimestamp(seconds, UTC))
-
-
-def moment(text: str) -> datetime:
-    """The moment that RFC 3339 text names; without an offset it is UTC. Raises ValueError."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def span(begin: str, end: str) -> tuple[datetime, datetime]:

@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.base import Record, Rejected
 from schemas.envelope import Envelope
+from schemas.moments import readable
 
 R = TypeVar("R", bound=Record, covariant=True)
 
@@ -37,16 +38,14 @@ def rfc3339(milliseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 
-def check_moment(name: str, text: str | None) -> None:
-    """Raises Rejected for a text that is no date, or date and time, of ISO 8601 (RFC 3339 is a part of that)."""
-    if text is not None and not _is_moment(text):
-        raise Rejected(f"{name}: {text[:50]!r} is no moment such as 2026-01-31T12:00:00Z")
+def readable_moment(name: str, text: str | None) -> str | None:
+    """A date, or date and time, of ISO 8601 (RFC 3339 is a part of that) in a form that every reader takes.
 
-
-@lru_cache(maxsize=4096)
-def _is_moment(text: str) -> bool:
+    Raises Rejected for a text that is none.
+    """
+    if text is None:
+        return None
     try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+        return readable(text)
+    except ValueError as error:
+        raise Rejected(f"{name}: {text[:50]!r} is no moment such as 2026-01-31T12:00:00Z") from error

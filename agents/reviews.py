@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Final
 
-from agents.clean import check_film_and_moment, score_of
-from agents.messages import Message
+from agents.clean import check_film, score_of
+from agents.messages import Message, readable_moment
 from agents.terms import renews, until
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitFilm
@@ -31,7 +31,8 @@ async def clean_review(
     or a rating outside its scale.
     """
     review = message.data
-    check_film_and_moment(review.film_id, review.observed_at)
+    check_film(review.film_id)
+    observed_at = readable_moment("observed_at", review.observed_at)
     text = " ".join(review.text.split())
     if not text:
         raise Rejected("text: is empty")
@@ -56,7 +57,7 @@ async def clean_review(
         positive=None if row.renewed else _label(score),
         lang=review.lang,
         author=review.author,
-        observed_at=review.observed_at,
+        observed_at=observed_at,
         url=review.url,
         terms=review.terms,
     )

@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -24,6 +23,7 @@ from models.raters import rater_of
 from schemas.base import BEST_SCORE
 from schemas.events import RatingKind, RatingObserved
 from schemas.ids import fenced
+from schemas.moments import moment
 
 _COLUMNS: Final = ("userId", "movieId", "rating", "timestamp")
 _USUAL_BESTS: Final = (5.0, 10.0, 100.0)
@@ -197,14 +197,14 @@ def _read_csv(file: TextIO, columns: _Columns, scale: Scale | None) -> tuple[NDA
     lines = array("q")
     for line, (rater, film, value, time) in numbered_rows(file, _COLUMNS, columns.bad):
         try:
-            number, moment = float(value), float(time)
+            number, seconds = float(value), float(time)
         except ValueError:
             columns.bad.add(line, f"rating {value!r} or timestamp {time!r} is not a number")
             continue
-        if not (math.isfinite(number) and math.isfinite(moment) and film and rater):
+        if not (math.isfinite(number) and math.isfinite(seconds) and film and rater):
             columns.bad.add(line, "an empty or infinite cell")
             continue
-        columns.add(film, rater, number, moment)
+        columns.add(film, rater, number, seconds)
         lines.append(line)
     values = np.frombuffer(columns.value)
     scale = scale or _scale_of(values)
@@ -234,7 +234,7 @@ def _read_ndjson(
             rating = decoder.decode(line)
             score = _score(rating, scale)
             # A rating that names no time stays behind the one before it in the file.
-            latest = _seconds(rating.observed_at) if rating.observed_at else latest
+            latest = moment(rating.observed_at).timestamp() if rating.observed_at else latest
         except (msgspec.DecodeError, ValueError) as error:
             columns.bad.add(number, str(error))
             continue
@@ -253,8 +253,3 @@ def _score(rating: RatingObserved, scale: Scale | None) -> float:
     if not 0.0 <= worst < best < math.inf or not worst <= rating.value <= best:
         raise ValueError(f"value {rating.value:g} is outside its scale of {worst:g} to {best:g}")
     return BEST_SCORE * rating.value / best
-
-
-def _seconds(text: str) -> float:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

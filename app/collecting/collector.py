@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from agents.due import due_dates, moment, run_id, stamp, stamp_of
+from agents.due import due_dates, run_id, stamp, stamp_of
 from agents.errors import Unavailable
 from app.collecting.board import Board
 from app.collecting.forgotten import identity_of, people_in, told, without
@@ -19,6 +19,7 @@ from app.collecting.runs import Carried, Carrier, command_of
 from app.connectors.config import ConnectorConfig
 from app.delivery.producer import Sender
 from schemas.entities import ScrapeState, WaitingRun
+from schemas.moments import moment
 from schemas.scrapes import ScrapeRequested, SlaMissed, SteerConnector, Target
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.due import moment, stamp_of
+from agents.due import stamp_of
 from app.collecting.ledger import EventStore
 from app.collecting.rejects import Rejects
 from app.collecting.targets import film_target, person_target
@@ -30,6 +30,7 @@ from schemas.base import Record
 from schemas.entities import ScrapeState, WaitingRun
 from schemas.events import DeadLettered
 from schemas.ids import derived_id, fenced
+from schemas.moments import moment
 from schemas.scrapes import (
     ScrapeCheckpointed,
     ScrapeCounts,

@@ -6,10 +6,11 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Final, NamedTuple
 
 from agents.messages import rfc3339
+from schemas import moments
 from schemas.base import Rejected
 from schemas.events import FactsObserved, RatingObserved
 from schemas.ids import FILM_ID_FORMS, derived_id, fenced, film_id, is_film_id
@@ -189,8 +190,7 @@ def moment(text: str) -> str:
     try:
         if text.isascii() and text.isdigit() and int(text) <= LAST_MOMENT:
             return rfc3339(int(text) * 1000)
-        when = datetime.fromisoformat(text)
-        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+        when = moments.moment(text).astimezone(UTC)
         return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError) as error:
         raise Rejected(f"timestamp: {text[:100]!r} is neither seconds since 1970 nor a date") from error

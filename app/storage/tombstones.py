@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from agents.messages import Message
 from schemas.base import Record
+from schemas.moments import moment
 from schemas.pictures import ImageFound, PersonForgotten
 
 Event = Message[Any]
@@ -41,8 +41,7 @@ def happened_at(message: Message[Record]) -> int:
 def caused_at(time: str | None, received: int) -> int:
     """A record's time of origin in ms since 1970, by what its envelope says and when it was received."""
     try:
-        said = datetime.fromisoformat(time or "")
-        caused = round((said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp() * 1000)
+        caused = round(moment(time or "").timestamp() * 1000)
     except (ValueError, OverflowError):
         return received
     # Nothing can have been caused later than it was received, whatever its sender's clock says.

@@ -137,6 +137,14 @@ def test_repeated_json_records_count_once_and_changed_ones_replace(tmp_path: Pat
     assert learner._global_mean == pytest.approx(7.0)
 
 
+def test_json_records_may_name_their_times_in_every_form_of_rfc_3339(tmp_path: Path) -> None:
+    base = {"film_id": "tt1", "source": "s", "value": 4}
+    times = ("2016-12-31T23:59:60Z", "2026-01-01t00:00:00z")
+    lines = [json.dumps({**base, "source_record_id": str(n), "observed_at": at}) for n, at in enumerate(times)]
+    report = evaluate_ratings(_write(tmp_path / "r.ndjson", "\n".join(lines)))
+    assert (report.events, report.bad_lines) == (2, 0)
+
+
 def test_json_records_of_sources_with_a_bar_in_their_names_are_told_apart(tmp_path: Path) -> None:
     base = {"film_id": "tt1", "value": 4}
     lines = [{**base, "source": "a|b", "source_record_id": "c"}, {**base, "source": "a", "source_record_id": "b|c"}]

@@ -173,6 +173,17 @@ async def test_a_moment_that_is_none_becomes_a_dead_letter_with_a_reason(story: 
     assert len(values(story, "rating-predictions")) == 4
 
 
+async def test_moments_of_rfc_3339_that_few_readers_take_are_told_in_a_form_that_all_do(story: Story) -> None:
+    await story.rate(INCEPTION, "1", 4.0, observed_at="2016-12-31T23:59:60Z")
+    at = "2026-01-01t00:00:00z"
+    story.runner.push(
+        ReviewObserved(film_id=INCEPTION, source="x", source_record_id="1", text="Dazzling.", observed_at=at)
+    )
+    await story.runner.settle()
+    assert [each["observed_at"] for each in values(story, "training-ratings")] == ["2017-01-01T00:00:00Z"]
+    assert [each["observed_at"] for each in values(story, "training-reviews")] == ["2026-01-01T00:00:00Z"]
+
+
 async def test_a_rating_in_the_wrong_partition_is_sent_to_the_right_one_and_keeps_its_identity(story: Story) -> None:
     value = json.dumps({"film_id": INCEPTION, "source": "x", "source_record_id": "1", "value": 7}).encode()
     home = story.log.append("ratings", INCEPTION.encode(), value, [])
