@@ -24,6 +24,7 @@ from schemas.base import BEST_SCORE
 from schemas.events import RatingKind, RatingObserved
 from schemas.ids import fenced
 from schemas.moments import moment
+from schemas.numbers import decode_json
 
 _COLUMNS: Final = ("userId", "movieId", "rating", "timestamp")
 _USUAL_BESTS: Final = (5.0, 10.0, 100.0)
@@ -231,7 +232,7 @@ def _read_ndjson(
         if not line.strip():
             continue
         try:
-            rating = decoder.decode(line)
+            rating: RatingObserved = decode_json(line, decoder)
             score = _score(rating, scale)
             # A rating that names no time stays behind the one before it in the file.
             latest = moment(rating.observed_at).timestamp() if rating.observed_at else latest

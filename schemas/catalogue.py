@@ -23,6 +23,7 @@ from schemas.events import (
 )
 from schemas.faces import FaceConfirmed, FaceRecognised, FacesForgotten, FaceWithdrawn
 from schemas.mentions import FilmListed, FilmMentioned, MatchUnresolved, MentionMatched, ResolveMention
+from schemas.numbers import decode_json, whole
 from schemas.pictures import (
     CelebrityRegistered,
     FindDropped,
@@ -114,6 +115,13 @@ SOURCE_TOPICS: Final = (
 """Where facts from outside enter; everything else can be derived from these."""
 
 
+ABOUT_FILMS: Final = (PushFilm, RatingObserved, ReviewObserved, FactsObserved, FilmMentioned)
+"""What others say of films, where a whole number may be written as 1.0.
+
+Not so what tells of people: who erases them from the archive reads that as it stands there, and must know every record.
+"""
+
+
 def topics() -> dict[str, tuple[type[Record], ...]]:
     """Each topic with the record types that it carries."""
     found: dict[str, tuple[type[Record], ...]] = {}
@@ -152,11 +160,11 @@ def decode(value: bytes, types: tuple[type[Record], ...], dataschema: str | None
     try:
         version = schema_version(dataschema, types[0]) if dataschema is not None else types[0].version
         if version == types[0].version:
-            return decoder.decode(value)  # type: ignore[no-any-return]
+            return decode_json(value, decoder, ABOUT_FILMS)  # type: ignore[no-any-return]
         old = _any_decoder.decode(value)
         if not isinstance(old, dict):
             raise Rejected("Expected `object` at the top level")
-        return msgspec.convert(upcast(old, types[0], version), types[0])
+        return msgspec.convert(whole(upcast(old, types[0], version)), types[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fault = "invalid value" if isinstance(error, msgspec.ValidationError) else "invalid JSON"
         raise Rejected(f"{fault}: {error}") from error

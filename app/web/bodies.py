@@ -12,6 +12,7 @@ from aiohttp import web
 from app.web.problems import Problem
 from app.web.unpacking import read_body
 from schemas.ids import FILM_ID_FORMS, PERSON_ID_FORMS, is_celebrity_id, is_film_id
+from schemas.numbers import decode_json
 
 T = TypeVar("T")
 
@@ -31,13 +32,14 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
     if not raw.strip():
         raise Problem(400, "The body is empty: send a JSON object.")
     try:
-        return msgspec.json.decode(raw, type=kind)
+        found: T = decode_json(raw, msgspec.json.Decoder(kind))
     except msgspec.ValidationError as error:
         raise Problem(422, f"{error}. {_wanted(kind)}") from error
     except UnicodeDecodeError as error:
         raise Problem(400, f"The body is not UTF-8: byte {error.start} of a text cannot be read.") from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise Problem(400, f"The body is not valid JSON: {error}.") from error
+    return found
 
 
 async def read_fields(request: web.Request, kind: type[T]) -> T:

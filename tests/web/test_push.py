@@ -47,6 +47,17 @@ async def test_what_is_pushed_can_be_read_by_the_first_stage(running: Running) -
     assert reader.read(raw).data == PushFilm(title="Hallo, Wörld", kind="tv")
 
 
+async def test_a_whole_number_may_be_written_with_a_fraction_of_nothing(running: Running) -> None:
+    async with running.post(
+        "/films", data=b'{"title":"Inception","year":2010.0,"tmdb":27205.0}', headers=JSON
+    ) as response:
+        assert response.status == 202
+    (sent,) = running.worker.producer.sent
+    assert decode(sent.value, (PushFilm, PushCelebrity)) == PushFilm(title="Inception", year=2010, tmdb=27205)
+    async with running.post("/films", data=b'{"title":"Inception","year":2010.5}', headers=JSON) as response:
+        assert response.status == 422
+
+
 async def test_a_film_without_identifiers_gets_the_same_id_every_time(running: Running) -> None:
     ids = set()
     for title in ("Amélie", "AMELIE!"):
