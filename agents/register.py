@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,8 +12,10 @@ from schemas.base import Record
 from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
 from schemas.entities import Celebrity, Film, Pushed
 from schemas.events import FilmRegistered
-from schemas.ids import said_by_film_id
+from schemas.ids import is_tmdb_number, said_by_film_id
 from schemas.pictures import CelebrityRegistered
+
+Known = TypeVar("Known", Film, Celebrity, Pushed)
 
 
 async def register_film(message: Message[SubmitFilm], films: MutableMapping[str, Film]) -> AsyncIterator[Record]:
@@ -76,6 +78,7 @@ def _erased(person: Celebrity, asked_at: str, order: int) -> Celebrity:
 
 def _told(person: Celebrity, said: Pushed, *, keep: bool) -> Celebrity:
     """A person with what was unknown of them; with what was said itself where it is to be kept."""
+    person, said = _sound(person), _sound(said)
     fields = {name: known if (known := getattr(person, name)) is not None else getattr(said, name) for name in _SAID}
     told = msgspec.structs.replace(person, **fields)
     if keep:
@@ -83,6 +86,13 @@ def _told(person: Celebrity, said: Pushed, *, keep: bool) -> Celebrity:
         others = [push for push in person.pushes if msgspec.structs.replace(push, at="") != content]
         told.pushes = (*others, said)[-_KEPT_PUSHES:]
     return told
+
+
+def _sound(known: Known) -> Known:
+    """The same without a TMDB number that is none, as stood in tables and topics before pushes were held to it."""
+    if known.tmdb is None or is_tmdb_number(known.tmdb):
+        return known
+    return msgspec.structs.replace(known, tmdb=None)
 
 
 def is_gone(person: Celebrity) -> bool:
@@ -98,7 +108,8 @@ def gone(person: Celebrity) -> Celebrity:
 
 
 def _merged(known: Film | None, command: SubmitFilm) -> Film:
-    submitted = Film(**msgspec.structs.asdict(command))
+    submitted = _sound(Film(**msgspec.structs.asdict(command)))
+    known = None if known is None else _sound(known)
     fields = msgspec.structs.asdict(submitted) if known is None else _completed(known, submitted)
     if known is not None and known.title is None and submitted.title is not None:
         fields["kind"] = submitted.kind

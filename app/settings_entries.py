@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.base import Rejected
+from schemas.commands import TmdbNumber
 from schemas.ids import celebrity_id, film_id
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,6 @@ def check_brokers(url: str) -> None:
         raise ValueError("url: write it like kafka://127.0.0.1:9092, several with a semicolon between; ports to 65535")
 
 
-Number = Annotated[int, Meta(ge=1, lt=10**10)]
 Wikidata = Annotated[str, Meta(pattern=r"^Q[1-9][0-9]{0,11}\Z", description="a Wikidata id such as Q25188")]
 
 
@@ -57,7 +57,7 @@ class FilmEntry(Section, frozen=True):
         None
     )
     wikidata: Wikidata | None = None
-    tmdb: Number | None = None
+    tmdb: TmdbNumber | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -73,7 +73,7 @@ class CelebrityEntry(Section, frozen=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S", description="more than spaces")]
     wikidata: Wikidata | None = None
-    tmdb: Number | None = None
+    tmdb: TmdbNumber | None = None
 
     def __post_init__(self) -> None:
         _check(self)

@@ -7,9 +7,11 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from schemas.base import Layout, Record
+from schemas.ids import MOST_TMDB
 
 Title = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
+TmdbNumber = Annotated[int, Meta(ge=1, le=MOST_TMDB)]
 
 
 class PushFilm(Record, frozen=True, kw_only=True, tag_field="type", tag="film"):
@@ -23,7 +25,7 @@ class PushFilm(Record, frozen=True, kw_only=True, tag_field="type", tag="film"):
     year: Year | None = None
     imdb: str | None = None
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    tmdb: TmdbNumber | None = None
 
 
 class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="celebrity"):
@@ -34,7 +36,7 @@ class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="ce
 
     name: Title
     wikidata: str | None = None
-    tmdb: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    tmdb: TmdbNumber | None = None
 
 
 class SubmitFilm(Record, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ from schemas.base import Rejected
 
 NAMESPACE: Final = uuid.UUID("6d617271-7565-5e00-8000-000000000001")
 Kind = Literal["movie", "tv"]
+MOST_TMDB: Final = 10**10 - 1
+"""The largest number that is taken for one of TMDB's, which has some millions."""
 
 _FILM = re.compile(
     r"tt[0-9]{7,10}|Q[1-9][0-9]{0,11}|tmdb:(?:movie|tv)/[1-9][0-9]{0,9}"
@@ -42,6 +44,11 @@ def said_by_film_id(film: str) -> dict[str, str | int]:
         kind, _, number = film.removeprefix("tmdb:").partition("/")
         return {"kind": kind, "tmdb": int(number)}
     return {} if film.startswith("local:") else {"wikidata" if film.startswith("Q") else "imdb": film}
+
+
+def is_tmdb_number(number: int) -> bool:
+    """Whether TMDB may have something under this number."""
+    return 0 < number <= MOST_TMDB
 
 
 def normalised_title(title: str) -> str:
@@ -87,7 +94,7 @@ def film_id(title: str, year: int | None, kind: Kind, imdb: str | None, wikidata
         raise Rejected(f"imdb: {imdb!r} is not an IMDb title id such as tt1375666")
     if wikidata is not None and not _WIKIDATA.fullmatch(wikidata):
         raise Rejected(f"wikidata: {wikidata!r} is not a Wikidata id such as Q25188")
-    if tmdb is not None and not 0 < tmdb < 10**10:
+    if tmdb is not None and not is_tmdb_number(tmdb):
         raise Rejected(f"tmdb: {tmdb} is not a TMDB number")
     if imdb or wikidata:
         return imdb or wikidata or ""
@@ -106,11 +113,11 @@ def celebrity_id(name: str, wikidata: str | None, tmdb: int | None) -> str:
     """
     if wikidata is not None and not _WIKIDATA.fullmatch(wikidata):
         raise Rejected(f"wikidata: {wikidata!r} is not a Wikidata id such as Q200534")
+    if tmdb is not None and not is_tmdb_number(tmdb):
+        raise Rejected(f"tmdb: {tmdb} is not a TMDB number")
     if wikidata:
         return wikidata
-    if tmdb is not None:
-        if not 0 < tmdb < 10**10:
-            raise Rejected(f"tmdb: {tmdb} is not a TMDB number")
+    if tmdb:
         return f"tmdb:person/{tmdb}"
     if not normalised_title(name):
         raise Rejected("name: needs at least one letter or digit where no wikidata or tmdb id is given")

@@ -13,7 +13,7 @@ from app.cli.call import Call, Whole, command, command_group, run
 from app.cli.output import harmless, print_json
 from schemas.base import Rejected
 from schemas.commands import PushCelebrity, PushFilm
-from schemas.ids import derived_id
+from schemas.ids import MOST_TMDB, derived_id
 
 if TYPE_CHECKING:
     from app.cli.rows import Row
@@ -36,7 +36,7 @@ def add_to(main: click.Group) -> None:
         example="marquee push film --title Inception",
     )
     wikidata = click.Option(["--wikidata"], metavar="Q...", help="Wikidata id.")
-    tmdb = click.Option(["--tmdb"], type=int, metavar="N", help="TMDB number.")
+    tmdb = click.Option(["--tmdb"], type=click.IntRange(1, MOST_TMDB), metavar="N", help="TMDB number.")
     film = (
         click.Option(["--title"], required=True, metavar="T"),
         click.Option(["--kind"], type=click.Choice(["movie", "tv"])),

@@ -10,7 +10,7 @@ from agents.messages import Message, rfc3339
 from agents.register import is_gone, register_celebrity, register_film
 from schemas.base import Record
 from schemas.commands import EraseCelebrity, SubmitCelebrity, SubmitFilm
-from schemas.entities import Celebrity, Film
+from schemas.entities import Celebrity, Film, Pushed
 from schemas.envelope import Envelope
 from schemas.events import FilmRegistered
 from schemas.pictures import CelebrityRegistered
@@ -66,6 +66,35 @@ async def test_nothing_of_what_was_there_before_a_forgetting_is_left() -> None:
     assert is_gone(people[TILDA])
     assert await told(people, SubmitCelebrity(celebrity_id=TILDA, name="heard of"), 70) == []
     assert is_gone(people[TILDA])
+
+
+@pytest.mark.parametrize("number", [-4, 0, 10**10])
+async def test_whoever_stands_there_with_a_tmdb_number_that_is_none_is_mended_by_a_correct_push(number: int) -> None:
+    bad = Pushed(at=rfc3339(10_000), name="Neg", tmdb=number)
+    people = {TILDA: Celebrity(celebrity_id=TILDA, name="Neg", wikidata=TILDA, tmdb=number, pushes=(bad,))}
+    (mended,) = await told(people, push("Neg", wikidata=TILDA, tmdb=7), 20)
+    assert mended == CelebrityRegistered(celebrity_id=TILDA, name="Neg", wikidata=TILDA, tmdb=7)
+    assert people[TILDA].tmdb == 7
+
+
+@pytest.mark.parametrize("number", [-4, 0, 10**10])
+async def test_a_tmdb_number_that_is_none_is_no_part_of_what_is_registered(number: int) -> None:
+    people: dict[str, Celebrity] = {}
+    (found,) = await told(people, push("Neg", wikidata=TILDA, tmdb=number), 20)
+    assert found == CelebrityRegistered(celebrity_id=TILDA, name="Neg", wikidata=TILDA)
+    (again,) = await told(people, EraseCelebrity(celebrity_id=TILDA, order=5), 15)
+    assert again == CelebrityRegistered(celebrity_id=TILDA, name="Neg", wikidata=TILDA, life=5)
+
+
+@pytest.mark.parametrize("number", [-4, 0, 10**10])
+async def test_a_film_with_a_tmdb_number_that_is_none_is_registered_without_and_mended_alike(number: int) -> None:
+    films = {"Q1": Film(film_id="Q1", title="Heat", tmdb=number)}
+    for said, expected in ((None, None), (number, None), (949, 949)):
+        command = SubmitFilm(film_id="Q1", title="Heat", tmdb=said)
+        message = Message(command, Envelope("e", "e", "cause", rfc3339(0)), command.topic, 0, 0, 0)
+        found = [event async for event in register_film(message, films)]
+        assert films["Q1"].tmdb == expected
+        assert all(isinstance(event, FilmRegistered) and event.tmdb == expected for event in found)
 
 
 async def test_pushing_the_same_again_and_again_keeps_one_of_it_and_its_last_moment() -> None:

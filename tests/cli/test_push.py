@@ -50,7 +50,7 @@ def test_a_pushed_celebrity_is_on_the_input_topic(connected: Marquee, broker: Br
     [
         (("--title", "X", "--imdb", "1375666"), "not an IMDb title id"),
         (("--title", "X", "--wikidata", "200"), "not a Wikidata id"),
-        (("--title", "X", "--tmdb", "-4"), "not a TMDB number"),
+        (("--title", "X", "--tmdb", "-4"), "--tmdb"),
         (("--title", ""), "length"),
         (("--title", "???"), "letter or digit"),
         (("--title", "X", "--year", "95"), "--year"),
@@ -61,6 +61,21 @@ def test_a_film_that_the_pipeline_would_refuse_is_refused_at_once(
     marquee: Marquee, words: tuple[str, ...], part: str
 ) -> None:
     assert part in marquee.mistake("push", "film", *words, code=2)
+
+
+@pytest.mark.parametrize("number", ["-4", "0", "10000000000"])
+def test_a_tmdb_number_that_is_none_is_refused_beside_another_id_too(marquee: Marquee, number: str) -> None:
+    words = ("push", "celebrity", "--name", "Neg", "--wikidata", "Q931", "--tmdb", number)
+    assert "--tmdb" in marquee.mistake(*words, code=2)
+
+
+def test_a_row_with_a_tmdb_number_that_is_none_is_bad_whatever_else_names_the_person(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("name,wikidata,tmdb\nNeg,Q931,-4\nTilda Swinton,Q200534,3063\n")
+    assert [row.line for row in read_rows(file) if row.pushed is None and "tmdb" in (row.fault or "")] == [2]
+    assert [row.pushed for row in read_rows(file)][1] == PushCelebrity(
+        name="Tilda Swinton", wikidata="Q200534", tmdb=3063
+    )
 
 
 FILES = {

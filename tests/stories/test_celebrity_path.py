@@ -200,6 +200,20 @@ async def test_a_person_nobody_pushed_is_registered_by_the_id_and_named_later(st
     assert (await story.store.people.celebrity(TILDA)).name == "Tilda Swinton"
 
 
+async def test_a_tmdb_number_that_is_none_is_a_dead_letter_at_the_door_and_a_correct_push_is_not_held_up_by_it(story):
+    for number in (-4, 0, 10**10):
+        story.runner.push(PushCelebrity(name="Neg", wikidata="Q931", tmdb=number))
+    # As it stood on the topic before the door was held to it.
+    story.runner.push(SubmitCelebrity(celebrity_id="Q931", name="Neg", wikidata="Q931", tmdb=-4, pushed=True))
+    await story.runner.settle()
+    letters = [json.loads(raw.value) for raw in story.log.records("dead-letters")]
+    assert [letter["origin_topic"] for letter in letters] == ["input"] * 3
+    assert (await story.store.people.celebrity("Q931")).tmdb is None
+    story.runner.push(PushCelebrity(name="Neg", wikidata="Q931", tmdb=4))
+    await story.runner.settle()
+    assert (await story.store.people.celebrity("Q931")).tmdb == 4
+
+
 async def test_a_find_for_no_persons_id_is_a_dead_letter(story):
     await story.find("Tilda", photo(1))
     letters = [json.loads(raw.value) for raw in story.log.records("dead-letters")]
