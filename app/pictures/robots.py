@@ -18,6 +18,10 @@ MOST_BYTES: Final = 512 << 10
 LONGEST_DELAY: Final = 86400.0
 REFUSALS: Final = frozenset({"noindex", "noimageindex", "noai", "noimageai", "none"})
 """Words of X-Robots-Tag that speak against keeping a picture or learning from it."""
+ALLOWING: Final = frozenset({"all", "index", "follow", "archive", "snippet", "indexifembedded"})
+"""Its other words that do not begin with `no`."""
+WITH_VALUE: Final = ("unavailable_after", "max-")
+"""How the names of its rules begin that have a value behind a colon, as the name of a robot has its rules."""
 
 Get = Callable[[str], Awaitable[tuple[int, bytes]]]
 """Fetches a small file: its status and its bytes. OSError where no answer came is no rules; others go to who asked."""
@@ -79,15 +83,21 @@ def _site(url: str) -> str:
 def refused_by_tag(headers: Iterable[str]) -> str | None:
     """The word of X-Robots-Tag headers that speaks against the picture, None where nothing does.
 
-    `marquee: noai` speaks to Marquee alone, and `otherbot: noai` not to it.
+    `marquee: noai` speaks to Marquee alone, and `otherbot: noai` not to it. What is known neither as a rule nor as a
+    robot's name in front of one is passed over, so that it hides nothing behind it.
     """
     for header in headers:
         agent = ""
         for part in header.lower().split(","):
             word = part.strip()
-            name, colon, rest = word.partition(":")
-            if colon and name.strip() not in ("unavailable_after", "max-image-preview", "max-snippet"):
-                agent, word = name.strip(), rest.strip()
+            name, colon, rest = (piece.strip() for piece in word.partition(":"))
+            if colon and _is_rule(rest) and not name.startswith(WITH_VALUE):
+                agent, word = name, rest
             if word in REFUSALS and agent in ("", "*", AGENT):
                 return word
     return None
+
+
+def _is_rule(text: str) -> bool:
+    """Whether a text is a rule of X-Robots-Tag; the rest of a date, which may hold commas and colons, is none."""
+    return text.startswith(("no", *WITH_VALUE)) or text in ALLOWING

@@ -339,6 +339,54 @@ def test_a_tag_for_another_robot_is_not_for_marquee():
     assert refused_by_tag(["max-image-preview: large, noindex"]) == "noindex"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "max-snippet:-1, max-image-preview:large, max-video-preview:-1, noai",
+        "max-video-preview: 0, noai",
+        "all, indexifembedded, noai",
+        "nosnippet, notranslate, nofollow, noarchive, noai",
+        "unavailable_after: 25 Jun 2010 15:00:00 PST, noai",
+        "unavailable_after: Friday, 25-Jun-10 15:00:00 UTC, noai",
+        "unavailable_after: Wed, 03 Dec 2025 13:09:53 GMT, noai",
+        "unavailable_after: Jul 4, 2030, 15:00:00, noai",
+        "unavailable_after: 2030-12-03T13:09:53+01:00, noai",
+        "googlebot: unavailable_after: Wed, 03 Dec 2025 13:09:53 GMT, marquee: noai",
+        "otherbot: noindex, *: noai",
+        "max-something-new: 3, noai",
+        "something-new: large, noai",
+        "x-rule:, noai",
+        "otherbot: max-video-preview: -1, noindex, marquee: max-snippet: 3, noai",
+        "Marquee : NoAI",
+    ],
+)
+def test_no_rule_of_a_tag_hides_the_word_behind_it(said):
+    assert refused_by_tag([said]) == "noai"
+
+
+@pytest.mark.parametrize("word", ["none", "noindex", "noimageindex", "noai", "noimageai"])
+def test_a_word_against_it_refuses_a_picture_wherever_it_stands(word):
+    assert refused_by_tag([word]) == refused_by_tag(["all", f"max-snippet: 5, {word}, nofollow"]) == word
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "all",
+        "nofollow, nosnippet, indexifembedded, notranslate, noarchive",
+        "max-snippet: 20, max-image-preview: none, max-video-preview: -1",
+        "unavailable_after: Wed, 03 Dec 2025 13:09:53 GMT",
+        "otherbot: unavailable_after: Wed, 03 Dec 2025 13:09:53 GMT, noai",
+        "otherbot: max-snippet: -1, max-video-preview: 3, noindex",
+        "360spider: none",
+        "otherbot: all, noindex",
+        "",
+    ],
+)
+def test_a_tag_without_a_word_to_marquee_refuses_nothing(said):
+    assert refused_by_tag([said]) is None
+
+
 def test_reasons_do_not_tell_secrets_of_an_address():
     assert shown("https://user:pass@host.example:8443/a.jpg?token=secret#x") == "https://host.example:8443/a.jpg"
     assert shown("https://user:pass@host.example:x/a@b.jpg?token=secret#x") == "https://host.example:x/a@b.jpg"
