@@ -16,8 +16,10 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _IPV4_INSIDE: Final = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96"))
 """Where gateways of IPv6-only networks (RFC 6052, before that RFC 2765), and IPv6 of long ago, put IPv4 addresses: in
 the last 32 bits."""
-_LOCAL: Final = tuple(ipaddress.IPv6Network(network) for network in ("64:ff9b:1::/48", "fec0::/10"))
-"""Networks of one site (RFC 8215, RFC 3879), which Python takes for global."""
+_LOCAL: Final = tuple(
+    ipaddress.IPv6Network(network) for network in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")
+)
+"""Networks of one site or for examples (RFC 8215, RFC 3879, RFC 9637, RFC 9602), which Python takes for global."""
 
 
 class PrivateAddressError(OSError):

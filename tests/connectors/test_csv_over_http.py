@@ -340,6 +340,11 @@ async def test_only_http_is_spoken(site: Site, tmp_path: Path) -> None:
         ("::ffff:0:a9fe:a9fe", False),
         ("::ffff:0:808:808", True),
         ("fec0::1", False),
+        ("3fff::1", False),
+        ("3fff:fff:ffff::1", False),
+        ("5f00::1", False),
+        ("3ffe::1", True),
+        ("5f01::1", True),
         ("2606:4700::1111", True),
     ],
 )
