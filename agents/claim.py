@@ -29,6 +29,8 @@ from schemas.pictures import (
 REASON_LENGTH: Final = 2000
 RULED_OUT: Final = "ruled out by hand"
 """How the reason begins by which somebody took a picture from a person; whoever judges faces repeats it."""
+TERM_OVER: Final = "no longer to be stored"
+"""The same where nobody did, but the terms of its source."""
 _FORGOTTEN: Final = (
     "the picture was claimed for a person who has been forgotten since; rule that it be kept if it is good"
 )
@@ -148,7 +150,7 @@ def _ruled(ruling: RuleImage, claims: Claims) -> Iterator[Record]:
     else:
         if item.verdict == "accepted":
             claims.free(item.fetched)
-        reason = _by_hand(RULED_OUT, ruling.note)
+        reason = _by_hand(TERM_OVER if ruling.over else RULED_OUT, ruling.note)
         item = msgspec.structs.replace(item, verdict="withdrawn", order=claims.order, reason=reason)
         claims.put(item)
     yield _answer(item)

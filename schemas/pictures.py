@@ -83,7 +83,10 @@ class ImageFetched(Record, frozen=True, kw_only=True, tag_field="type", tag="fet
 
 
 class RuleImage(Record, frozen=True, kw_only=True, tag_field="type", tag="ruling"):
-    """A person's word on an item: keep it whatever was decided, or reject it."""
+    """A word on an item: keep it whatever was decided, or reject it.
+
+    `over`: nobody said it; its source does not let it be stored any longer, which `note` says.
+    """
 
     topic: ClassVar[str] = "images-fetched"
     key_field: ClassVar[str] = "item_id"
@@ -93,6 +96,7 @@ class RuleImage(Record, frozen=True, kw_only=True, tag_field="type", tag="ruling
     celebrity_id: ShortText
     decision: Decision
     note: Reason = ""
+    over: bool = False
 
 
 class ForgetCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="forget"):
@@ -193,7 +197,7 @@ class ImageExamined(Record, frozen=True, kw_only=True, tag_field="type", tag="ex
 
 
 class ImageWithdrawn(Record, frozen=True, kw_only=True, tag_field="type", tag="withdrawn"):
-    """A claimed picture was given up: ruled out by hand, or its person forgotten."""
+    """A claimed picture was given up: ruled out by hand, no longer to be stored, or its person forgotten."""
 
     topic: ClassVar[str] = "images-examined"
     key_field: ClassVar[str] = "item_id"

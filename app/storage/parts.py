@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from agents.claim import RULED_OUT
+from agents.claim import RULED_OUT, TERM_OVER
 from agents.messages import rfc3339
 from app.storage.documents import Document
 from app.storage.expiry import limits
@@ -101,7 +101,7 @@ def judged_of_discarded(discarded: ImageDiscarded) -> Document:
 
 
 def judged_of_withdrawn(withdrawn: ImageWithdrawn) -> Document:
-    """A picture that somebody ruled out."""
+    """A picture that somebody ruled out, or whose term is over."""
     told: Document = {"stage": "claim", "reason": withdrawn.reason}
     return _with(told, withdrawn, "source", "image_id")
 
@@ -157,7 +157,7 @@ def holds_claim(item: Document) -> bool:
     claim, judged = item["claim"], item["judged"]
     # Only a claim that was refused has a reason; one that was given up is known by why it was.
     refused = claim is None or "reason" in claim
-    return not refused and not (judged and judged.get("reason", "").startswith(RULED_OUT))
+    return not refused and not (judged and judged.get("reason", "").startswith((RULED_OUT, TERM_OVER)))
 
 
 def _with(document: Document, said: Any, *names: str) -> Document:

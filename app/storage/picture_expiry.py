@@ -59,4 +59,5 @@ def _ruling(item: Document) -> RuleImage:
         celebrity_id=item["celebrity_id"],
         decision="reject",
         note=f"its source lets it be stored until {item['expires_at']}",
+        over=True,
     )

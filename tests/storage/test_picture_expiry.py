@@ -45,7 +45,8 @@ async def test_what_is_over_is_ruled_out_and_its_files_go_once(store: Store) -> 
     count, told, erased = await sweep(store, 1)
     note = f"its source lets it be stored until {at(1)}"
     # The fourth was never fetched.
-    assert (count, told) == (2, [RuleImage(item_id=item(1), celebrity_id=TILDA, decision="reject", note=note)])
+    word = RuleImage(item_id=item(1), celebrity_id=TILDA, decision="reject", note=note, over=True)
+    assert (count, told) == (2, [word])
     assert {area for area, _ in erased} == {"original", "clean", "thumbnail"}
     assert ("original", sha(1)) in erased
     assert ("original", sha(2)) not in erased
