@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from app.embedded.fillers import filler, is_filler
 from app.embedded.segment import UNREADABLE, ArchivedRecord
 from app.storage.tombstones import caused_at
 from schemas.base import Rejected
-from schemas.commands import PushCelebrity
+from schemas.commands import PushFilm
 from schemas.envelope import read_envelope
 from schemas.ids import celebrity_id
 from schemas.pictures import ForgetCelebrity, ImageFound
@@ -32,6 +33,10 @@ PEOPLE: Final = frozenset(
     }
 )
 """Archived topics that tell of people."""
+_ANY_ID: Final = re.compile(
+    rb"(?<![0-9a-z])(?:q[1-9][0-9]*|nm[0-9]+|tmdb:person\\?/[0-9]+|local:[0-9a-f-]{36})(?![0-9a-z])", re.IGNORECASE
+)
+"""What may be meant for a person's id, wherever it stands."""
 # An id and a number each: with them a restore ends with the person forgotten.
 _KEPT_TYPES: Final = frozenset({"forget", "forgotten", "erase", "dropped"})
 
@@ -87,20 +92,43 @@ def erased(topic: str, record: ArchivedRecord, people: Mapping[str, Gone]) -> Ar
     try:
         said = _said(record.value)
     except UNREADABLE:
-        person = (record.key or b"").decode(errors="replace")
-        return filler(record.offset, record.timestamp) if _is_of(topic, record, _Said(), person, people) else record
-    if any(_is_of(topic, record, said, name, people) for name in _named(topic, said)) or _letter(record, said, people):
+        said = _Said()
+        names = [(record.key or b"").decode(errors="replace"), *_anywhere(record)]
+    else:
+        names = _named(topic, record, said)
+    if any(_is_of(topic, record, said, name, people) for name in names) or _letter(record, said, people):
         return filler(record.offset, record.timestamp)
     return _nameless(record, people) if said.targets else record
 
 
-def _named(topic: str, said: _Said) -> list[str]:
-    if topic == PushCelebrity.topic:
-        try:
-            return [celebrity_id(said.name, said.wikidata, said.tmdb)] if said.type == "celebrity" else []
-        except (Rejected, TypeError, ValueError, AttributeError):
-            return []
+def _named(topic: str, record: ArchivedRecord, said: _Said) -> list[str]:
+    """The people whom a record that can be read is about; a push that is none is about all whom it may mean."""
+    if topic == PushFilm.topic:
+        return _pushed(record, said) if said.type != "film" else []
     return [name for name in (said.celebrity_id, said.conflict_with, said.recognised) if isinstance(name, str)]
+
+
+def _pushed(record: ArchivedRecord, said: _Said) -> list[str]:
+    own = _id_of(said.name, said.wikidata, said.tmdb)
+    if own and said.type == "celebrity":
+        return own
+    found = [*_anywhere(record), *([] if said.tmdb is None else [f"tmdb:person/{said.tmdb}"])]
+    # Whoever gives an id does not mean a namesake without one.
+    return found or _id_of(said.name, None, None)
+
+
+def _id_of(name: Any, wikidata: Any, tmdb: Any) -> list[str]:
+    """The id of who is pushed, if these make one."""
+    try:
+        return [celebrity_id(name, wikidata, tmdb)]
+    except (Rejected, TypeError, ValueError, AttributeError):
+        return []
+
+
+def _anywhere(record: ArchivedRecord) -> list[str]:
+    """Every id of a person in the text of a record, in its own form."""
+    found = (text.decode().replace("\\", "") for text in _ANY_ID.findall(record.value or b""))
+    return [text.upper() if text[0] in "qQ" else text.lower() for text in found]
 
 
 def _is_of(topic: str, record: ArchivedRecord, said: _Said, name: str, people: Mapping[str, Gone]) -> bool:

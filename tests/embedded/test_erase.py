@@ -17,6 +17,7 @@ from app.embedded.forgettable import Gone
 from app.embedded.partition_log import PartitionLog, read_records, segment_files, write_partition_count
 from app.embedded.segment import ArchivedRecord, Prologue, frame_bytes, prologue_bytes
 from app.embedded.survey import verify
+from schemas.ids import celebrity_id
 
 PERSON, OTHER = "Q200534", "Q43416"
 AT = 1_700_000_000_000
@@ -113,6 +114,54 @@ def test_finds_that_were_dropped_go_and_those_of_a_new_life_stay() -> None:
     # A picture that was asked for before the fetching stage knew of it says so by the life that it was fetched in.
     assert goes("images-fetched", AT + 90_000, type="fetched", life=0)
     assert not goes("images-fetched", AT + 90_000, type="fetched", life=6)
+
+
+def test_a_push_that_cannot_be_read_goes_by_any_id_in_it() -> None:
+    assert erased("dead-letters", letter(b'{"name": "Tilda", "wikidata": "' + PERSON.encode() + b'", '))
+    assert not erased("dead-letters", letter(b'{"name": "Tilda", "wikidata": "' + PERSON.encode() + b'1", '))
+
+
+LOCAL = celebrity_id("Tilda Swinton", None, None)
+
+
+def letter(value: bytes) -> ArchivedRecord:
+    text = base64.b64encode(value).decode()
+    return record(3, key="whatever", origin_topic="input", origin_offset=1, value_base64=text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "celebrity", "name": "Tilda", "wikidata": PERSON.lower()},
+        {"type": "celebrity", "name": "Tilda", "wikidata": f"http://www.wikidata.org/entity/{PERSON}"},
+        {"type": "celebrity", "name": "Tilda", "wikidata": PERSON, "tmdb": -4},
+        {"type": "celebrity", "name": ["Tilda"], "id": PERSON},
+        {"type": "person", "name": "Tilda", "wikidata": PERSON},
+        {"name": "Tilda", "wikidata": PERSON},
+        {"name": "Tilda", "same": {"as": [PERSON]}},
+        {"type": "celebrity", "name": "Tilda", "wikidata": "Tilda", "tmdb": 3063},
+        {"name": "Tilda", "tmdb": "3063"},
+        {"name": "Tilda", "imdb": "NM0842770"},
+        {"name": "Tilda Swinton"},
+    ],
+)
+def test_a_push_that_was_none_goes_by_any_id_of_the_person_that_it_names(said: dict[str, Any]) -> None:
+    gone = dict.fromkeys((PERSON, "tmdb:person/3063", "nm0842770", LOCAL), GONE)
+    value = json.dumps(said).encode()
+    for topic, one in (("input", record(3, key="whatever", **said)), ("dead-letters", letter(value))):
+        assert is_filler(forgettable.erased(topic, one, gone).headers)
+    assert forgettable.erased("dead-letters", letter(value), {OTHER: GONE, "nm1": GONE}).headers == ()
+
+
+def test_a_push_that_was_one_is_about_one_id_and_a_film_about_nobody() -> None:
+    for said in (
+        {"type": "celebrity", "name": "Tilda Swinton", "wikidata": OTHER, "tmdb": 3063},
+        {"type": "celebrity", "name": f"the twin of {PERSON}", "wikidata": OTHER},
+        {"type": "film", "title": "Tilda", "wikidata": PERSON},
+        {"name": "Tilda Swinton", "wikidata": OTHER},
+    ):
+        one = record(3, key="whatever", **said)
+        assert forgettable.erased("input", one, dict.fromkeys((PERSON, "tmdb:person/3063", LOCAL), GONE)) is one
 
 
 def test_what_cannot_be_read_goes_by_its_key() -> None:
