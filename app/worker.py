@@ -58,9 +58,7 @@ class Worker:
         self._asked_for_films = list(asked_on_registration(settings, "films"))
         self._asked_for_people = list(asked_on_registration(settings, "people"))
         self.pictures = PictureService(settings)
-        self.sweeping = Sweeper(
-            self.pictures.files, self.store.people.named, Passage(settings), settings.pictures.orphans_after
-        )
+        self.sweeping = self._sweeper()
         self.under_way = UnderWay(self.pictures.files, self.store.people.named)
         self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
@@ -95,6 +93,15 @@ class Worker:
             film_connectors=self._asked_for_films,
             people_connectors=self._asked_for_people,
             following=self.under_way.following,
+        )
+
+    def _sweeper(self) -> Sweeper:
+        return Sweeper(
+            self.pictures.files,
+            self.store.people.named,
+            Passage(self.settings),
+            self.settings.pictures.orphans_after,
+            self.store.identity,
         )
 
     def _learner(self, spec: ModelSpec) -> LearnerService:

@@ -1,6 +1,7 @@
 """Pictures as files that are named by what is in them: written whole or not at all, found again, listed, removed.
 
-Below the root: `AREA/ab/abcd….jpg`, and `incoming/` for what is being written. `original` holds bytes as strangers sent
+Below the root: `AREA/ab/abcd….jpg`, `incoming/` for what is being written, and in `owners/` the names of the databases
+whose documents are about these files. `original` holds bytes as strangers sent
 them, which no browser should ever be given; `clean` and `thumbnail` hold what was made of them, both named by the
 SHA-256 of the clean file.
 """
@@ -29,6 +30,7 @@ EXTENSIONS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif"}
 
 _INCOMING: Final = "incoming"
 _LOCK: Final = ".lock"
+_OWNERS: Final = "owners"
 _SHARD: Final = 2
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[0-9a-f]{64}\.[a-z]+")
@@ -76,6 +78,18 @@ class PictureFiles:
             _sweep(lock)
         self._lock = _hold(self.incoming.with_suffix(_LOCK))
         self.incoming.mkdir()
+
+    def mark(self, owner: str) -> None:
+        """Note that the documents of the database `owner` are about files of this folder."""
+        folder = self.root / _OWNERS
+        if not (folder / owner).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / owner).touch()
+            sync_folder(folder)
+
+    def owners(self) -> set[str]:
+        """The databases that were noted."""
+        return {path.name for path in (self.root / _OWNERS).iterdir()}
 
     def close(self) -> None:
         """Remove this object's temporary files; `start` may be called again."""

@@ -3,6 +3,9 @@
 Asked again, a server may send other bytes; then no event will ever name the first ones. A file goes when it is old,
 no document names it, everything that was under way is through, still no document does, and nobody has put the same
 bytes away since.
+
+Nothing goes from a folder that the documents of another database are about too: only they could tell. Each database is
+noted in the folder as soon as it answers, which is before any file of a first start is old.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Sweeper(Service):  # type: ignore[misc]
         named: Callable[[Collection[FileName]], Awaitable[set[FileName]]],
         passed: Callable[[], Awaitable[bool]],
         after: float,
+        identity: Callable[[], Awaitable[str]],
         clock: Callable[[], float] = time.time,
         **kwargs: Any,
     ) -> None:
@@ -50,15 +54,20 @@ class Sweeper(Service):  # type: ignore[misc]
         self._named = named
         self._passed = passed
         self._after = after
+        self._identity = identity
         self._clock = clock
         self._seen: Stored | None = None
         self._whole = 0
+        self._others: set[str] = set()
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _watch(self) -> None:
-        while self._after and not self.should_stop:
+        while not self.should_stop:
             more = False
             try:
+                if not self._after:
+                    await self._is_shared()
+                    return
                 more = await self.sweep()
             except (Unavailable, KafkaError, OSError, TimeoutError) as error:
                 log.info("pictures: orphan files are looked for later: %s", error)
@@ -66,8 +75,25 @@ class Sweeper(Service):  # type: ignore[misc]
                 log.exception("pictures: orphan files could not be looked for, trying again")
             await self.sleep(BREATH_SECONDS if more else max(1.0, self._after / ROUNDS))
 
+    async def _is_shared(self) -> bool:
+        """Note the own database in the folder; whether others are noted there."""
+        own = await self._identity()
+        await asyncio.to_thread(self._files.mark, own)
+        others = await asyncio.to_thread(self._files.owners) - {own}
+        if others - self._others and self._after:
+            log.warning(
+                "pictures: another Marquee keeps its pictures in %s too, so no orphan is removed there: give each its "
+                "own [storage] images; if that one is gone, remove %s",
+                self._files.root,
+                " and ".join(f"owners/{name}" for name in sorted(others)),
+            )
+        self._others = others
+        return bool(others)
+
     async def sweep(self) -> bool:
         """Look at the next files that are old enough; whether there may be more. Raises Unavailable, KafkaError."""
+        if await self._is_shared():
+            return False
         before = round((self._clock() - self._after) * 1e9)
         found = await asyncio.to_thread(self._files.put_between, self._seen, before, MOST)
         if not found:

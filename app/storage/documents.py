@@ -31,6 +31,7 @@ CONNECTORS: Final = "connectors"
 MENTIONS: Final = "mentions"
 SNAPSHOTS: Final = "snapshots"
 FORMER_SNAPSHOTS: Final = "former_snapshots"
+INSTALLATION: Final = "installation"
 
 PROJECTIONS: Final = (
     FILMS,

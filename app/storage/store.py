@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+
 from app.storage.collecting import DocumentCollecting, RunQueries
-from app.storage.documents import INDEXES, PROJECTIONS, SPARSE, Documents
+from app.storage.documents import INDEXES, INSTALLATION, PROJECTIONS, SPARSE, Documents
 from app.storage.expiry import Expiry
 from app.storage.picture_expiry import PictureExpiry
 from app.storage.picture_queries import PictureQueries
@@ -11,6 +13,8 @@ from app.storage.pictures import DocumentPictures
 from app.storage.pointers import SnapshotPointers
 from app.storage.projections import DocumentProjections
 from app.storage.queries import FilmQueries
+
+_IDENTITY = "identity"
 
 
 class Store:
@@ -42,6 +46,16 @@ class Store:
     async def ping(self) -> None:
         """Return if the database answers."""
         await self.documents.ping()
+
+    async def identity(self) -> str:
+        """A name that no other database has, for as long as this one is there; 32 hexadecimal digits."""
+        here = self.documents[INSTALLATION]
+        found = await here.get([_IDENTITY])
+        if not found:
+            # Of two that ask at once the first has its name kept.
+            await here.add([{"_id": _IDENTITY, "name": uuid.uuid4().hex}])
+            found = await here.get([_IDENTITY])
+        return str(found[0]["name"])
 
     async def clear_projections(self) -> None:
         """Forget all that is made from events, before it is made again. Pointers to snapshots stay."""

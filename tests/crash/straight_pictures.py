@@ -78,8 +78,9 @@ class StraightPictures(StraightRun):
 
 
 def files_below(root: Path) -> Files:
-    """Every file, whatever it is for."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """Every file, whatever it is for, besides the mark of the database."""
+    files = [path for path in root.rglob("*") if path.is_file() and path.parent != root / "owners"]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def files_named(images: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -32,13 +32,16 @@ class Folder:
         self.named: set[FileName] = set()
         self.passes = True
         self.waited = 0
-        self.sweeper = Sweeper(self.files, self.names, self.passed, AFTER, clock=lambda: NOW)
+        self.sweeper = Sweeper(self.files, self.names, self.passed, AFTER, self.identity, clock=lambda: NOW)
 
     def put(self, data: bytes, age: float, area: str = "original") -> Path:
         """A file that was put away so many seconds ago."""
         path = self.files.path(self.files.put_bytes(area, data, "jpg"))  # type: ignore[arg-type]
         os.utime(path, (NOW - age, NOW - age))
         return path
+
+    async def identity(self) -> str:
+        return "mine"
 
     async def names(self, names: Collection[FileName]) -> set[FileName]:
         return self.named.intersection(names)
@@ -80,7 +83,7 @@ async def test_what_is_named_by_the_time_that_all_is_through_stays(folder: Folde
         folder.named = {("original", sha(b"late"))}
         return True
 
-    await Sweeper(folder.files, folder.names, passed, AFTER, clock=lambda: NOW).sweep()
+    await Sweeper(folder.files, folder.names, passed, AFTER, folder.identity, clock=lambda: NOW).sweep()
     assert late.exists()
 
 
@@ -91,7 +94,7 @@ async def test_what_is_put_away_again_while_it_is_looked_at_stays(folder: Folder
         folder.files.put_bytes("original", b"again", "jpg")
         return True
 
-    await Sweeper(folder.files, folder.names, passed, AFTER, clock=lambda: NOW).sweep()
+    await Sweeper(folder.files, folder.names, passed, AFTER, folder.identity, clock=lambda: NOW).sweep()
     assert again.exists()
 
 
@@ -107,6 +110,36 @@ async def test_the_files_of_other_documents_stay(folder: Folder, monkeypatch: py
     paths = [folder.put(bytes([n]), 500) for n in range(3)]
     await folder.sweeper.sweep()
     assert all(path.exists() for path in paths)
+
+
+async def test_nothing_goes_from_a_folder_that_another_marquee_uses_until_its_mark_is_gone(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = folder.put(b"of the other", 500)
+    other = PictureFiles(folder.files.root)
+    other.mark("theirs")
+    for _ in range(2):
+        assert not await folder.sweeper.sweep()
+    assert theirs.exists()
+    (record,) = caplog.records
+    assert "remove owners/theirs" in record.getMessage()
+    (folder.files.root / "owners" / "theirs").unlink()
+    await folder.sweeper.sweep()
+    assert not theirs.exists()
+
+
+async def test_whoever_never_sweeps_is_noted_in_the_folder_for_those_who_do(folder: Folder) -> None:
+    async def theirs() -> str:
+        return "theirs"
+
+    async with Sweeper(PictureFiles(folder.files.root), folder.names, folder.passed, 0.0, theirs):
+        for _ in range(1000):
+            if (folder.files.root / "owners" / "theirs").exists():
+                break
+            await asyncio.sleep(0.01)
+    orphan = folder.put(b"orphan", 500)
+    assert not await folder.sweeper.sweep()
+    assert orphan.exists()
 
 
 async def test_a_large_folder_is_looked_at_in_portions(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from app.storage.documents import Change, Collection, joined
+from app.storage.memory import MemoryStore
 from app.storage.store import Store
 
 
@@ -154,3 +156,11 @@ async def test_nested_numbers_keep_every_digit_through_merges_and_are_sorted_and
     assert await names(things, {"deep.v": values["c"]}) == ["c"]
     assert await names(things, {"deep.v": {"$lt": values["c"]}}) == ["a"]
     assert await names(things, {"deep.v": {"$eq": None}}) == ["d"]
+
+
+async def test_a_database_has_one_name_for_as_long_as_it_is_there(store: Store) -> None:
+    names = set(await asyncio.gather(*(store.identity() for _ in range(5))))
+    await store.clear_projections()
+    assert {await store.identity()} == names
+    assert len(names) == 1
+    assert names != {await MemoryStore().identity()}
