@@ -15,7 +15,7 @@ from app.config_errors import explain
 from app.settings_entries import FILE_PLACE, WORKER_NAME, Allowed, Section, check_brokers, wrong_table
 from app.settings_entries import CelebrityEntry as CelebrityEntry
 from app.settings_entries import FilmEntry as FilmEntry
-from app.settings_environ import override, written_secret
+from app.settings_environ import override, place_pictures, written_secret
 
 
 class ConfigError(Exception):
@@ -79,7 +79,7 @@ class Web(Section, frozen=True):
 
 
 class Storage(Section, frozen=True):
-    """Where files go; relative to the data directory."""
+    """Where files go; relative to the working directory."""
 
     data: Annotated[
         str,
@@ -87,7 +87,11 @@ class Storage(Section, frozen=True):
     ] = "data"
     images: Annotated[
         str,
-        Meta(min_length=1, pattern=FILE_PLACE, description="pictures, by content; one folder, shared by all workers"),
+        Meta(
+            min_length=1,
+            pattern=FILE_PLACE,
+            description="pictures, by content; one folder, shared by all workers; embedded, DATA/images where unset",
+        ),
     ] = "data/images"
     snapshots: Annotated[
         str,
@@ -274,6 +278,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     if wrong is not None:
         raise ConfigError(explain(wrong, file, text, {}, Settings))
     origins = override(values, environ, Settings)
+    place_pictures(values)
     try:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from app.secret_urls import has_password
@@ -28,6 +29,19 @@ def override(values: dict[str, Any], environ: Mapping[str, str], settings: type)
             table[key] = _parse(raw, get_type_hints(kind).get(key, str))
             origins[f"{section}.{key}"] = name
     return origins
+
+
+def place_pictures(values: dict[str, Any]) -> None:
+    """Put the pictures of an embedded Marquee under its own data directory, unless they are told where to lie.
+
+    Workers for other servers share one folder, wherever each of them has its data.
+    """
+    broker, storage = values.get("broker"), values.setdefault("storage", {})
+    if not isinstance(broker, dict) or broker.get("embedded") is not True or not isinstance(storage, dict):
+        return
+    data = storage.get("data", "data")
+    if isinstance(data, str):
+        storage.setdefault("images", str(Path(data) / "images"))
 
 
 def written_secret(values: dict[str, Any]) -> str | None:

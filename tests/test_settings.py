@@ -139,3 +139,35 @@ def test_a_password_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text
 def test_a_password_comes_from_the_environment(empty: Path) -> None:
     url = "mongodb://me:s3cret@db/x"
     assert load(empty, {"MARQUEE_MONGO__URL": url}).mongo.url == url
+
+
+def test_an_embedded_marquee_keeps_its_pictures_under_its_data_directory_unless_told_where(tmp_path: Path) -> None:
+    file = tmp_path / "marquee.toml"
+    file.touch()
+    embedded = {"MARQUEE_BROKER__EMBEDDED": "true"}
+    one, two = ({**embedded, "MARQUEE_STORAGE__DATA": name} for name in ("one", "/far/two"))
+    assert [load(file, environ).storage.images for environ in (one, two)] == ["one/images", "/far/two/images"]
+    assert load(file, embedded).storage.images == "data/images"
+    assert load(file, {**one, "MARQUEE_STORAGE__IMAGES": "data/images"}).storage.images == "data/images"
+    file.write_text('[storage]\ndata = "three"\nimages = "mine"\n[broker]\nembedded = true\n')
+    assert load(file, {}).storage.images == load(file, one).storage.images == "mine"
+    file.write_text('[storage]\ndata = "three"\n[broker]\nembedded = true\n')
+    assert load(file, {}).storage.images == "three/images"
+
+
+def test_workers_for_servers_elsewhere_share_one_folder_of_pictures_wherever_their_data_is(empty: Path) -> None:
+    assert load(empty, {"MARQUEE_STORAGE__DATA": "one"}).storage.images == "data/images"
+    assert load(empty, {}).storage.images == "data/images"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("storage = 5\n[broker]\nembedded = true\n", "storage"),
+        ("broker = 5\n", "broker"),
+        ("[storage]\ndata = 5\n[broker]\nembedded = true\n", "storage.data"),
+        ("[broker]\nembedded = 5\n", "broker.embedded"),
+    ],
+)
+def test_a_mistake_beside_which_pictures_are_placed_is_told_as_ever(tmp_path: Path, text: str, key: str) -> None:
+    assert f": {key}: " in fault(tmp_path, text)

@@ -78,11 +78,13 @@ def _places(own: Settings) -> dict[str, str]:
 def _addresses(found: Addresses) -> dict[str, str]:
     host, _, port = (found.web or "").removeprefix("http://").rpartition(":")
     web = {"MARQUEE_WEB__HOST": host, "MARQUEE_WEB__PORT": port} if found.web else {}
+    embedded = {"MARQUEE_BROKER__EMBEDDED": "true"} if found.embedded else {}
     return {
         "MARQUEE_BROKER__URL": found.broker,
         "MARQUEE_MONGO__URL": found.mongo,
         "MARQUEE_MLFLOW__TRACKING_URI": found.mlflow,
         **web,
+        **embedded,
     }
 
 

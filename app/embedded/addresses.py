@@ -14,13 +14,17 @@ FILE_NAME: Final = "marquee.json"
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """The content of `marquee.json`; `web` is null until the worker's web server has a port."""
+    """The content of `marquee.json`; `web` is null until the worker's web server has a port.
+
+    `embedded`: its servers are its own, and everything lies under the data directory.
+    """
 
     broker: str
     mongo: str
     mlflow: str
     web: str | None
     pid: int
+    embedded: bool = False
 
 
 def publish(data_dir: Path, addresses: Addresses) -> None:

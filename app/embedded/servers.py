@@ -151,7 +151,7 @@ class EmbeddedServers:
 
     def publish(self, web: str | None = None) -> None:
         """Write `marquee.json` with these addresses and that of the worker's web server."""
-        found = Addresses(self.broker_url, self.mongo_url, self.mlflow_url, web, os.getpid())
+        found = Addresses(self.broker_url, self.mongo_url, self.mlflow_url, web, os.getpid(), embedded=True)
         addresses.publish(self.data_dir, found)
 
     async def mlflow_ready(self, timeout: float | None = None) -> None:

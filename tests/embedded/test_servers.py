@@ -34,7 +34,8 @@ async def until(happens: Any) -> None:
 async def test_everything_answers_and_a_restart_has_the_same_addresses_and_documents(tmp_path: Path) -> None:
     async with EmbeddedServers(tmp_path) as servers:
         first = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes(), type=Addresses)
-        assert first == Addresses(servers.broker_url, servers.mongo_url, servers.mlflow_url, None, os.getpid())
+        own = (servers.broker_url, servers.mongo_url, servers.mlflow_url)
+        assert first == Addresses(*own, None, os.getpid(), embedded=True)
         servers.publish(web="http://127.0.0.1:6066")
         assert running(tmp_path) == msgspec.structs.replace(first, web="http://127.0.0.1:6066")
         await servers.mlflow_ready(WAIT)

@@ -34,14 +34,15 @@ FILMS = 6
 class Up:
     """A `marquee up --embedded` in a directory, and the command line that talks to it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "d") -> None:
         self.directory = directory
-        self.data = directory / "d"
+        self.data = directory / name
+        self.log_file = directory / f"{name}.log"
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start it and wait until it says that it is up."""
-        log = (self.directory / "up.log").open("w")
+        log = self.log_file.open("w")
         words = [sys.executable, "-m", "app", "up", "--embedded", "--data-dir", str(self.data), "--web-port", "0"]
         self._process = subprocess.Popen(words, cwd=self.directory, stdout=log, stderr=log, text=True)
         self.until(lambda: "Marquee is up" in self.said())
@@ -49,7 +50,7 @@ class Up:
     def said(self) -> str:
         """What it printed so far."""
         assert self._process is not None
-        text = (self.directory / "up.log").read_text()
+        text = self.log_file.read_text()
         assert self._process.poll() is None, text
         return text
 
@@ -85,7 +86,7 @@ class Up:
         """Wait until something holds."""
         give_up = time.monotonic() + PATIENCE
         while not holds():
-            assert time.monotonic() < give_up, (self.directory / "up.log").read_text()
+            assert time.monotonic() < give_up, self.log_file.read_text()
             time.sleep(0.3)
 
     def films(self) -> dict[str, dict[str, Any]]:
@@ -268,7 +269,7 @@ def test_what_was_acknowledged_is_still_there_after_the_disk_was_full(up: Up, sm
         assert [_pushed_over_http(web, f"tt00001{n:02d}") for n in range(20)] == [202] * 20
         _fill(ballast, small_disk, 0)
     assert up.until_ended() == 1
-    assert "make room" in (up.directory / "up.log").read_text().splitlines()[-1]
+    assert "make room" in up.log_file.read_text().splitlines()[-1]
     assert alive(up.data) == []
 
     ballast.unlink()
@@ -320,7 +321,7 @@ def test_two_workers_for_servers_that_run_elsewhere(up: Up, kafka: KafkaServer, 
 
 
 def _in_the_dark(up: Up, words: list[str]) -> subprocess.Popen[bytes]:
-    """A command with no broker and no database anywhere, told into up.log."""
+    """A command with no broker and no database anywhere, told into its log."""
     environment = {
         **os.environ,
         "MARQUEE_BROKER__URL": "kafka://127.0.0.1:1",
@@ -330,12 +331,12 @@ def _in_the_dark(up: Up, words: list[str]) -> subprocess.Popen[bytes]:
         "MARQUEE_WEB__PORT": str(free_port()),
         "PYTHONUNBUFFERED": "1",
     }
-    with (up.directory / "up.log").open("w") as log:
+    with up.log_file.open("w") as log:
         return subprocess.Popen(words, cwd=up.directory, env=environment, stdout=log, stderr=log)
 
 
 def _log(up: Up) -> str:
-    return (up.directory / "up.log").read_text()
+    return up.log_file.read_text()
 
 
 def _fill(ballast: Path, disk: Path, left: int) -> None:
