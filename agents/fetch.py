@@ -8,6 +8,7 @@ from typing import Final, Literal
 from agents.messages import Message
 from agents.ports import Fetched, NotFetched, Pictures
 from agents.register import is_gone
+from agents.terms import is_over, until
 from schemas.base import Record, Rejected
 from schemas.commands import SubmitCelebrity
 from schemas.entities import Celebrity, FoundItem
@@ -15,14 +16,21 @@ from schemas.ids import PERSON_ID_FORMS, is_celebrity_id, item_id
 from schemas.pictures import FindDropped, ImageFetched, ImageFound, ImageRejected, ImageWithdrawn
 
 TOO_LATE: Final = "its person was forgotten while it was fetched"
+TERM_OVER: Final = "not fetched: its source let it be stored until"
+"""How the reason begins by which a find was refused whose term was over when it came; a later one is asked for."""
 
 
 async def ask_for_picture(
     message: Message[ImageFound], items: Mapping[str, FoundItem], people: Mapping[str, Celebrity], pictures: Pictures
 ) -> Fetched | NotFetched | None:
-    """The picture at the address; None where it was answered before, or its person is forgotten. Raises Unavailable."""
+    """The picture at the address. Raises Unavailable.
+
+    None where it was answered before, its person is forgotten, or it might not be stored any longer when it was found.
+    """
     found = message.data
     if not is_celebrity_id(found.celebrity_id) or not _is_wanted(found, items, people):
+        return None
+    if is_over(found.terms, message.received_at):
         return None
     return await pictures.fetch(found.url)
 
@@ -52,7 +60,13 @@ async def fetch_picture(
             yield _let_go(found, item, answer, person.gone_order)
         return
     # Two finds of one address may have been asked for in the same batch.
-    if answer is None or not _is_wanted(found, items, people):
+    if not _is_wanted(found, items, people):
+        return
+    if is_over(found.terms, message.received_at):
+        # Not remembered: a source that shows it again, and lets it be stored for longer, is asked for it.
+        yield _refused(found, item, _over(found))
+        return
+    if answer is None:
         return
     era = person.era if person is not None else 0
     if person is None or person.name is None:
@@ -64,17 +78,7 @@ async def fetch_picture(
         yield _fetched(found, item, answer, message.received_at, life)
     else:
         items[item] = FoundItem(cause_id=message.envelope.id, outcome=answer.verdict, era=era)
-        yield ImageRejected(
-            item_id=item,
-            celebrity_id=found.celebrity_id,
-            source=found.source,
-            url=found.url,
-            stage="fetch",
-            verdict=answer.verdict,
-            reason=answer.reason,
-            image_id=answer.image_id,
-            order=0,
-        )
+        yield _refused(found, item, answer)
 
 
 def outcome_of_fetch(answer: Record) -> str | None:
@@ -98,7 +102,7 @@ def recall_fetch(
         return outcome is None
     if outcome is None:
         return _is_wanted(found, items, people)
-    if outcome == "dropped":
+    if outcome == "dropped" or (outcome == "rejected" and is_over(found.terms, message.received_at)):
         return False
     person = people.get(found.celebrity_id)
     era = person.era if person is not None else 0
@@ -116,6 +120,24 @@ def _is_wanted(found: ImageFound, items: Mapping[str, FoundItem], people: Mappin
     if person is not None and is_gone(person):
         return False
     return known is None or known.outcome == "failed" or known.era != (person.era if person is not None else 0)
+
+
+def _over(found: ImageFound) -> NotFetched:
+    return NotFetched(verdict="rejected", reason=f"{TERM_OVER} {until(found.terms)}, which was over when it was found")
+
+
+def _refused(found: ImageFound, item: str, answer: NotFetched) -> ImageRejected:
+    return ImageRejected(
+        item_id=item,
+        celebrity_id=found.celebrity_id,
+        source=found.source,
+        url=found.url,
+        stage="fetch",
+        verdict=answer.verdict,
+        reason=answer.reason,
+        image_id=answer.image_id,
+        order=0,
+    )
 
 
 def _let_go(found: ImageFound, item: str, answer: Fetched, order: int) -> ImageWithdrawn:

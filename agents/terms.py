@@ -12,6 +12,13 @@ def until(terms: SourceTerms | None) -> str | None:
     return None if terms is None else terms.expires_at
 
 
+def is_over(terms: SourceTerms | None, at: str) -> bool:
+    """Whether something may not be stored any longer at a moment (RFC 3339, UTC)."""
+    ends = until(terms)
+    # Without the Z, the order of the texts is that of the moments however many digits their seconds have.
+    return ends is not None and ends.rstrip("Z") <= at.rstrip("Z")
+
+
 def renews(before: str | None, terms: SourceTerms | None, at: int) -> bool:
     """Whether what may be stored until `before`, stated again at `at` (ms since 1970), gets another term by that.
 

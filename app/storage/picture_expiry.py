@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
+from agents.fetch import TERM_OVER
 from app.storage.documents import IMAGES, Change, Document, Documents
 from app.storage.parts import FileName, files_of
+from app.storage.pictures import PENDING, REJECTED
 from schemas.base import Record
 from schemas.pictures import RuleImage
 
 AT_ONCE: Final = 200
+PATIENCE: Final = timedelta(days=1)
+"""So long after its end a claimed picture waits for its judgement; it may never come of one that is a dead letter."""
 
 Tell = Callable[[Sequence[Record]], Awaitable[None]]
 Erase = Callable[[Sequence[FileName]], Awaitable[None]]
@@ -31,14 +36,22 @@ class PictureExpiry:
 
         `tell` hears the rulings by which claims, verdicts and the face model let go of them too.
         """
-        count = 0
-        while found := await self._items.find({"expires_at": {"$lte": at}}, limit=AT_ONCE):
-            # What was never claimed was never fetched: there is nothing to rule on.
-            await tell([_ruling(item) for item in found if item["claim"]])
-            await erase(await self._own_files(found))
-            await self._items.merge([Change(item["_id"], {"expires_at": None}) for item in found])
-            count += len(found)
+        count, last = 0, ""
+        late = (datetime.fromisoformat(at) - PATIENCE).isoformat()
+        while found := await self._due(at, last):
+            last = found[-1]["item_id"]
+            # What is still under way will have files, and keeps its term until there is something to let go of.
+            over = [item for item in found if not _is_under_way(item, late)]
+            # Where nothing was fetched there is nothing to rule on.
+            await tell([_ruling(item) for item in over if item["claim"]])
+            await erase(await self._own_files(over))
+            await self._items.merge([Change(item["_id"], {"expires_at": None}) for item in over])
+            count += len(over)
         return count
+
+    async def _due(self, at: str, after: str) -> list[Document]:
+        where = {"expires_at": {"$lte": at}, "item_id": {"$gt": after}}
+        return await self._items.find(where, [("item_id", 1)], AT_ONCE)
 
     async def _own_files(self, items: list[Document]) -> list[FileName]:
         """The files that these items name, and no other."""
@@ -49,8 +62,20 @@ class PictureExpiry:
     async def _named_by_others(self, file: FileName, items: set[str]) -> bool:
         area, sha256 = file
         field = "claim.image_id" if area == "original" else "clean"
-        others = await self._items.find({field: sha256, "verdict": {"$ne": "rejected"}}, fields=["item_id"])
+        others = await self._items.find({field: sha256, "verdict": {"$ne": REJECTED}}, fields=["item_id"])
         return any(other["_id"] not in items for other in others)
+
+
+def _is_under_way(item: Document, late: str) -> bool:
+    """Whether a picture is yet to be fetched, claimed or judged; not for ever where it ended (RFC 3339) by `late`."""
+    if item["claim"]:
+        return item["verdict"] == PENDING and not item["judged"] and bool(item["expires_at"] > late)
+    found, refused = item["found"], item["fetch"]
+    if not refused:
+        return True
+    # What was refused for good is not asked for again, however often it is found.
+    final = refused["verdict"] == REJECTED and not refused["reason"].startswith(TERM_OVER)
+    return not final and bool(found) and found["at"] > refused["at"]
 
 
 def _ruling(item: Document) -> RuleImage:

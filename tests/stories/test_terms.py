@@ -86,12 +86,15 @@ async def counts(story: Story, *collections: str) -> list[int]:
     return [await story.store.documents[name].count({}) for name in collections]
 
 
-async def sweep(story: Story) -> None:
+def _service(story: Story) -> ExpiryService:
     expiry, pictures = story.store.expiry, story.store.picture_expiry
-    service = ExpiryService(
+    return ExpiryService(
         expiry, pictures, story.log, story.pictures.erase, 1.0, lambda: True, now=lambda: story.now / 1000
     )
-    await service.sweep()
+
+
+async def sweep(story: Story) -> None:
+    await _service(story).sweep()
     await story.runner.settle()
 
 
@@ -227,6 +230,41 @@ async def test_a_picture_goes_with_its_files_when_its_source_stops_showing_it(st
     story.pictures.erased.clear()
     await sweep(story)
     assert story.pictures.erased == []
+    assert values(story, "dead-letters") == []
+
+
+async def test_a_picture_whose_term_ends_while_it_is_fetched_goes_once_it_is_there(story: Story) -> None:
+    async def day_passes() -> None:
+        story.now += 2 * DAY
+        # Documents tell of the find already.
+        await story.runner.settle("project-found")
+        await _service(story).sweep()
+
+    ends = SourceTerms(expires_at=rfc3339(story.now + DAY))
+    story.pictures.meanwhile = day_passes
+    story.runner.push(ImageFound(celebrity_id="Q1", source="tmdb", url="photo:1/of:Q1", terms=ends))
+    await story.runner.settle()
+    assert story.pictures.erased == []
+    await sweep(story)
+    assert await story.verdicts("Q1") == {"photo:1/of:Q1": "rejected"}
+    assert [area for area, _ in story.pictures.erased] == ["clean", "original", "thumbnail"]
+
+
+async def test_what_may_not_be_stored_any_longer_when_it_is_found_is_not_fetched_until_it_may_be(story: Story) -> None:
+    async def find(days: int) -> None:
+        ends = SourceTerms(expires_at=rfc3339(story.now + days * DAY))
+        story.runner.push(ImageFound(celebrity_id="Q1", source="tmdb", url="photo:1/of:Q1", terms=ends))
+        await story.runner.settle()
+
+    await find(0)
+    assert (story.pictures.asked, story.pictures.erased) == ([], [])
+    page = await story.store.people.images("Q1", "rejected", 10, None)
+    assert (page.items[0].reason or "").startswith("not fetched: its source let it be stored until")
+    await sweep(story)
+    await find(1)
+    assert await story.verdicts("Q1") == {"photo:1/of:Q1": "kept"}
+    await find(-1)
+    assert await story.verdicts("Q1") == {"photo:1/of:Q1": "kept"}
     assert values(story, "dead-letters") == []
 
 
