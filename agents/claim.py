@@ -60,9 +60,10 @@ async def claim(
         case ImageFetched():
             gone: ForgottenPerson | None = forgotten.get(data.celebrity_id)
             if gone is not None and _is_of_life_before(data, gone):
-                # It was under way when its person was forgotten: whoever keeps files lets this one go.
-                yield _too_late(data, gone.order)
+                # It was under way when its person was forgotten: whoever keeps files lets this one go, once it is known
+                # that nobody waits for it.
                 yield FindDropped(celebrity_id=data.celebrity_id, order=gone.order, found_at=data.fetched_at)
+                yield _too_late(data, gone.order)
                 return
             yield _fetched(data, claims)
         case RuleImage():

@@ -135,7 +135,7 @@ class Ports:
     film_connectors: Sequence[Askable] = ()
     people_connectors: Sequence[Askable] = ()
     following: Callable[[Ask], Ask] = _unfollowed
-    """Keeps an eye on what is asked for pictures."""
+    """Keeps an eye on what puts files of pictures away."""
 
 
 def film_topology(ports: Ports | None = None) -> Topology:
@@ -177,7 +177,7 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
     fetched = (ImageFetched, ImageRejected, SubmitCelebrity, FindDropped, ImageWithdrawn)
     world: Any = ports.pictures
     fetch = _Asking(ports.following(partial(ask_for_picture, pictures=world)), outcome_of_fetch, recall_fetch)
-    examination = partial(ask_for_examination, pictures=world)
+    examination = ports.following(partial(ask_for_examination, pictures=world))
     examine = _Asking(examination, outcome_of_examination, recall_examination)
     return (
         _decide("register-celebrity", submitted, register_celebrity, registered, CELEBRITIES),

@@ -59,7 +59,7 @@ class Worker:
         self._asked_for_people = list(asked_on_registration(settings, "people"))
         self.pictures = PictureService(settings)
         self.sweeping = self._sweeper()
-        self.under_way = UnderWay(self.pictures.files, self.store.people.named)
+        self.under_way = UnderWay(self.pictures.files, self.pictures, self.store.people)
         self.topology = film_topology(self._ports())
         self.tables: dict[str, SpecTable] = make_tables(self.app, self.topology, self._changelogs, settings)
         make_agents(self.app, self.topology, self.tables, self.producer, settings)
@@ -73,7 +73,7 @@ class Worker:
             self.store.expiry,
             self.store.picture_expiry,
             self.producer,
-            self.pictures.erase,
+            self.under_way.erase,
             settings.storage.sweep_every,
             lambda: self.gate_open and self._leads(),
         )
@@ -88,7 +88,7 @@ class Worker:
             Desk(self.learners, self.tracking.report_soon),
             people=self.store.pictures,
             pictures=self.pictures.desk,
-            files=self.pictures,
+            files=self.under_way,
             collecting=self.store.collecting,
             film_connectors=self._asked_for_films,
             people_connectors=self._asked_for_people,

@@ -35,6 +35,7 @@ from app.storage.picture_views import (
 )
 from app.storage.pictures import CONFLICT, KEPT
 from app.storage.same_person import same_person
+from app.storage.tombstones import Tombstone
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 PEOPLE_ORDERS: Final = {
@@ -158,6 +159,16 @@ class PictureQueries:
             answers = await asyncio.gather(*asked)
             found |= {name for name, items in zip(some, answers, strict=True) if items}
         return found
+
+    async def naming(self, name: FileName) -> set[str]:
+        """The people whose documents name a file."""
+        field = "claim.image_id" if name[0] == "original" else "clean"
+        return {item["celebrity_id"] for item in await self._items.find({field: name[1]}, fields=["celebrity_id"])}
+
+    async def tombstones(self, people: Collection[str]) -> dict[str, Tombstone]:
+        """Those of these people who were ever forgotten, or found without being wanted."""
+        found = await self._forgotten.get(list(people))
+        return {document["_id"]: msgspec.convert(document, Tombstone) for document in found}
 
     async def counts(self) -> PeopleCounts:
         """How much there is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,25 @@ class Tombstone(msgspec.Struct, frozen=True):
         return max(self.at, self.silent)
 
 
+class Moment(NamedTuple):
+    """Where an event stands among the lives of its person: the decision that it tells of, and when it was caused."""
+
+    order: int
+    at: int
+    is_find: bool
+
+    def outlives(self, grave: Tombstone) -> bool:
+        """Whether that is later than the life that a tombstone ended."""
+        if self.order:
+            return self.order > grave.order
+        return self.at > (grave.until if self.is_find else grave.at)
+
+
+def moment_of(message: Event) -> Moment:
+    """The moment of an event."""
+    return Moment(order_of(message), happened_at(message), isinstance(message.data, ImageFound))
+
+
 def happened_at(message: Message[Record]) -> int:
     """When what an event tells of was caused, in ms since 1970: a repeat of the event has the same time."""
     return caused_at(message.envelope.time, message.timestamp)
@@ -50,12 +69,7 @@ def caused_at(time: str | None, received: int) -> int:
 
 def outlives(message: Event, grave: Tombstone | None) -> bool:
     """Whether an event is about a later life than the one that a tombstone ended."""
-    if grave is None:
-        return True
-    order = order_of(message)
-    if order:
-        return order > grave.order
-    return happened_at(message) > (grave.until if isinstance(message.data, ImageFound) else grave.at)
+    return grave is None or moment_of(message).outlives(grave)
 
 
 def order_of(message: Event) -> int:

@@ -300,7 +300,7 @@ async def test_a_person_whose_id_begins_like_anothers_keeps_their_pictures(desk:
 async def test_a_picture_that_was_under_way_when_its_person_was_forgotten_is_let_go(desk: Desk) -> None:
     await desk.told(forget(HANKS))
     # The find came before the word to forget, which was received at the beginning of 1970.
-    event, dropped = await desk.told(fetched(HANKS, 1, fetched_at="1969-12-31T23:59:59.000Z"))
+    dropped, event = await desk.told(fetched(HANKS, 1, fetched_at="1969-12-31T23:59:59.000Z"))
     assert dropped == FindDropped(celebrity_id=HANKS, order=1, found_at="1969-12-31T23:59:59.000Z")
     assert isinstance(event, ImageWithdrawn)
     assert (event.order, event.image_id) == (1, image_id(1))
