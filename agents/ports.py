@@ -101,8 +101,8 @@ class Pictures(Protocol):
     async def fetch(self, url: str) -> Fetched | NotFetched:
         """Download under guard, check, hash and put away."""
 
-    async def examine(self, image_id: str) -> Examination:
-        """Disarm a picture that is put away, and look for faces."""
+    async def examine(self, image_id: str, again: str | None = None) -> Examination:
+        """Disarm a picture that is put away, and look for faces; it is fetched `again` at an address if it is gone."""
 
 
 class CollectingProjections(Protocol):

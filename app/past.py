@@ -24,7 +24,7 @@ class _Past:
         """Never called: a stage that asks is told what was answered."""
         raise AssertionError(f"{url} was asked for again")
 
-    async def examine(self, image_id: str) -> Any:
+    async def examine(self, image_id: str, again: str | None = None) -> Any:
         """Never called, like `fetch`."""
         raise AssertionError(f"{image_id} was looked at again")
 

@@ -183,7 +183,7 @@ def _celebrity_path(ports: Ports) -> tuple[Stage, ...]:
         _decide("register-celebrity", submitted, register_celebrity, registered, CELEBRITIES),
         _reach("fetch", ImageFound, fetch, fetch_picture, fetched, 128, FOUND, (CELEBRITIES,)),
         _decide("claim", (ImageFetched, RuleImage, ForgetCelebrity), claims, claimed, CLAIMS),
-        _reach("examine", ImageAccepted, examine, examine_picture, (ImageExamined,), 64),
+        _reach("examine", ImageAccepted, examine, examine_picture, (ImageExamined,), 64, looks_up=(CELEBRITIES,)),
         _decide("judge", examined, judge, judged, FACES),
         Stage("learn-faces", faces, Kind.LEARN, emits=(FaceRecognised,)),
     )

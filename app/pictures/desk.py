@@ -7,7 +7,7 @@ from typing import Final
 
 from agents.ports import Examination, Fetched, NotFetched
 from app.pictures.decode import Limits
-from app.pictures.download import Downloaded, Downloader, FailedError, RefusedError
+from app.pictures.download import Downloaded, Downloader, FailedError, RefusedError, shown
 from app.pictures.files import EXTENSIONS, PictureFiles
 from app.pictures.jobs import Cleaned, Measured, Refused, clean, take
 from app.pictures.sandbox import Failed, Sandbox
@@ -70,11 +70,18 @@ class PictureDesk:
             pipeline=measured.pipeline,
         )
 
-    async def examine(self, image_id: str) -> Examination:
-        """Disarm a picture and look for faces. Raises Unavailable where the disk does not take the copy."""
+    async def examine(self, image_id: str, again: str | None = None) -> Examination:
+        """Disarm a picture and look for faces. Raises Unavailable where the disk does not take the copy.
+
+        Bytes that are gone are fetched `again` at an address.
+        """
+        why = None
+        if again is not None and self._files.find("original", image_id) is None:
+            log.info("picture %s is gone, and is fetched again", image_id)
+            why = await self._fetch_again(image_id, again)
         relative = self._files.find("original", image_id)
         if relative is None:
-            return Examination(refused=ERASED)
+            return Examination(refused=f"{ERASED}; fetched again: {why}" if why else ERASED)
         path, root = self._files.path(relative), self._files.root
         answer = await self._sandbox.run(clean, str(path), str(root), self._limits, self._faces, self._nsfw)
         if not isinstance(answer, Cleaned):
@@ -89,6 +96,20 @@ class PictureDesk:
             face_model=answer.face_model,
             unsafe=answer.unsafe,
         )
+
+    async def _fetch_again(self, image_id: str, url: str) -> str | None:
+        """Put a picture away whose bytes are known; why not where that cannot be."""
+        try:
+            downloaded = await self._downloader.download(url)
+        except (RefusedError, FailedError) as error:
+            return str(error)
+        try:
+            if downloaded.sha256 != image_id:
+                return f"{shown(url)}: another picture is there now"
+            answer = await self._put_away(downloaded)
+            return answer.reason if isinstance(answer, NotFetched) else None
+        finally:
+            downloaded.path.unlink(missing_ok=True)
 
     async def _sync(self, relative: str) -> None:
         """What an event is about to speak of must be there after a power cut."""

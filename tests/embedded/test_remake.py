@@ -419,7 +419,7 @@ class Counting(FakePictures):
         self._bytes = before._bytes
         self.examined: list[str] = []
 
-    async def examine(self, image_id: str) -> Examination:
+    async def examine(self, image_id: str, again: str | None = None) -> Examination:
         self.examined.append(image_id)
         return await super().examine(image_id)
 

@@ -120,3 +120,25 @@ async def test_a_picture_whose_bytes_were_erased_is_refused_with_the_reason(serv
     await service.erase([("original", fetched.image_id)])
     assert files(tmp_path, "original") == {}
     assert (await service.desk.examine(fetched.image_id)).refused == ERASED
+
+
+async def test_a_picture_whose_bytes_went_with_somebody_elses_is_fetched_again(server, service, tmp_path):
+    url = str(server.make_url("/good-3"))
+    fetched = await service.desk.fetch(url)
+    examined = await service.desk.examine(fetched.image_id)
+    await service.erase([("original", fetched.image_id), ("clean", examined.sha256)])
+    assert await service.desk.examine(fetched.image_id, again=url) == examined
+    assert files(tmp_path, "original") == {fetched.image_id: good(3)}
+
+
+async def test_bytes_that_are_gone_are_not_replaced_by_others(server, service, tmp_path):
+    fetched = await service.desk.fetch(str(server.make_url("/good-3")))
+    await service.erase([("original", fetched.image_id)])
+    reasons = [
+        (await service.desk.examine(fetched.image_id, again=str(server.make_url(path)))).refused
+        for path in ("/good-4", "/nothing")
+    ]
+    assert [reason.startswith(ERASED) for reason in reasons] == [True, True]
+    assert ("another picture" in reasons[0], "404" in reasons[1]) == (True, True)
+    assert files(tmp_path, "original") == {}
+    assert list((tmp_path / "incoming").rglob("*.part")) == []

@@ -60,7 +60,7 @@ class FakePictures:
             pipeline=1,
         )
 
-    async def examine(self, image_id: str) -> Examination:
+    async def examine(self, image_id: str, again: str | None = None) -> Examination:
         url = self._bytes[image_id]
         parts = dict(part.partition(":")[::2] for part in url.split("/"))
         who = [name for name in parts.get("of", "").split("+") if name]
