@@ -71,7 +71,8 @@ async def project_forgotten(
         await pictures.put_withdrawn(withdrawn)
     forgotten: list[Any] = [message for message in batch if isinstance(message.data, PersonForgotten)]
     if forgotten:
-        # Once the documents are gone, nobody knows whose a file was: after a crash between, all of it is done again.
+        # Once the documents are gone, nobody knows whose a file was: after a crash between, all of it is done again, or
+        # the documents are made again without the person, and whoever keeps the files looks for those without a name.
         await _erase(files, await pictures.condemned(forgotten))
         await pictures.forget(forgotten)
     dropped: list[Any] = [message for message in batch if isinstance(message.data, FindDropped)]

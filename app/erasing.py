@@ -42,6 +42,7 @@ def follow_erasures(worker: Worker) -> Compacting:
         told = await people.forgotten(celebrity_id)
         found = await trace(celebrity_id, told.order if told is not None else 0)
         found["pictures: under way"] = await worker.under_way.left(celebrity_id)
+        found["files: folders not looked through since the start"] = int(not worker.sweeping.through)
         return [Left(where, count) for where, count in found.items()]
 
     site.own_trace = own

@@ -29,4 +29,4 @@ class _Past:
         raise AssertionError(f"{image_id} was looked at again")
 
     async def erase(self, files: Any) -> None:
-        """They are gone, or belong to somebody else by now."""
+        """Those that nobody has by now are found by whoever sweeps after a start (`app.pictures.sweep`)."""

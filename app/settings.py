@@ -190,7 +190,10 @@ class Pictures(Section, frozen=True):
     max_aspect: Annotated[float, Meta(ge=1, description="how many times longer than the other a side may be")] = 4.0
     faces: Annotated[bool, Meta(description="look for faces where the extra [faces] is installed")] = True
     orphans_after: Annotated[
-        float, Meta(ge=0, description="seconds after which a file that nothing names is removed; 0: never")
+        float,
+        Meta(
+            ge=0, description="seconds after which a file that nothing names is removed; 0: only as forgetting needs it"
+        ),
     ] = 3600.0
     nsfw: Annotated[bool, Meta(description="quarantine what the extra [nsfw] warns of, where it is installed")] = True
 

@@ -96,13 +96,9 @@ class Worker:
         )
 
     def _sweeper(self) -> Sweeper:
-        return Sweeper(
-            self.pictures.files,
-            self.store.people.named,
-            Passage(self.settings),
-            self.settings.pictures.orphans_after,
-            self.store.identity,
-        )
+        people, after = self.store.people, self.settings.pictures.orphans_after
+        passage = Passage(self.settings)
+        return Sweeper(self.pictures.files, people.named, passage, after, self.store.identity, people.last_forgotten)
 
     def _learner(self, spec: ModelSpec) -> LearnerService:
         # A training record carries a whole review or rating and a little more.

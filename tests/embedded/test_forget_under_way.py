@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import json
+import os
 import signal
 import threading
 import time
@@ -13,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from app.delivery.producer import Outgoing, Producer
+from app.embedded.partition_log import read_records
+from schemas.catalogue import encode, partition_counts
+from schemas.pictures import ForgetCelebrity
 from tests.embedded.test_forget import find
 from tests.embedded.test_up import Up
 from tests.pictures.hostile import encoded, photo
@@ -35,7 +41,7 @@ class Site:
         class Host(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
-                data = pictures.get(self.path)
+                data = pictures.get(self.path.partition("?")[0])
                 if data:
                     time.sleep(SLOW_SECONDS)
                 self.send_response(200 if data else 404)
@@ -150,3 +156,57 @@ def test_what_was_being_fetched_of_who_is_forgotten_leaves_no_file(up: Up, site:
     assert [path.name for path in (up.data / "images" / "original").rglob("*.*")] == []
     assert len([path for path in site.asked if "slow" in path]) > 1
     assert up.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("moment", ["when all of them lie there", "while they are fetched"])
+def test_a_kill_of_all_leaves_no_file_of_who_was_forgotten_and_every_file_of_others(
+    up: Up, site: Site, moment: str
+) -> None:
+    configure(up, site)
+    up.start()
+    asyncio.run(find(up, {f"http://{site.authority}/slow-0.jpg?{STAYS}": STAYS}))
+    up.until(lambda: len(files(up)) == 2)
+    stays = files(up)
+    asyncio.run(find(up, {f"http://{site.authority}/slow-{n}.jpg": GONE for n in range(1, 5)}))
+    # One file of a batch that is not through, or all with their copies.
+    up.until(lambda: len(files(up)) > 2 if moment == "while they are fetched" else len(files(up)) == 10)
+    # The archive hears of the wish, and whoever would have removed the files never does.
+    worker = worker_of(up)
+    os.kill(worker, signal.SIGSTOP)
+    asyncio.run(ask_to_forget(up))
+    up.until(lambda: any(b'"forget"' in value for value in archived(up, ForgetCelebrity.topic)))
+    up.stop(signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    assert files(up) > stays, "it had not come so far"
+    up.start()
+    proof = up("celebrity", GONE, "--forget", "--yes")
+    assert proof["erased"], proof
+    assert files(up) == stays
+    assert up.stop(signal.SIGTERM) == 0
+
+
+def worker_of(up: Up) -> int:
+    """The process id of the worker."""
+    return int(json.loads((up.data / "run" / "worker-1.pid").read_text())["pid"])
+
+
+async def ask_to_forget(up: Up) -> None:
+    """What a worker that answers would send."""
+    broker = json.loads((up.data / "marquee.json").read_text())["broker"].removeprefix("kafka://")
+    producer = Producer([broker], partition_counts(4))
+    await producer.start()
+    wish = ForgetCelebrity(celebrity_id=GONE)
+    await producer.send([Outgoing(wish.topic, GONE.encode(), encode(wish), [])])
+    await producer.stop()
+
+
+def archived(up: Up, topic: str) -> list[bytes]:
+    """The values that the archive has of a topic of one partition."""
+    found = read_records(up.data / "archive", topic, 0)
+    return [record.value or b"" for records in found for record in records]
+
+
+def files(up: Up) -> set[str]:
+    """The files of pictures, by their names."""
+    areas = ("original", "clean", "thumbnail")
+    return {path.name for area in areas for path in (up.data / "images" / area).rglob("*.jpg")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,9 @@ class Folder:
         self.named: set[FileName] = set()
         self.passes = True
         self.waited = 0
-        self.sweeper = Sweeper(self.files, self.names, self.passed, AFTER, self.identity, clock=lambda: NOW)
+        self.gone: str | None = None
+        self.now = NOW
+        self.sweeper = self.sweeping(self.passed)
 
     def put(self, data: bytes, age: float, area: str = "original") -> Path:
         """A file that was put away so many seconds ago."""
@@ -42,6 +44,12 @@ class Folder:
 
     async def identity(self) -> str:
         return "mine"
+
+    def sweeping(self, passed: Callable[[], Awaitable[bool]], after: float = AFTER) -> Sweeper:
+        return Sweeper(self.files, self.names, passed, after, self.identity, self.forgotten, clock=lambda: self.now)
+
+    async def forgotten(self) -> str | None:
+        return self.gone
 
     async def names(self, names: Collection[FileName]) -> set[FileName]:
         return self.named.intersection(names)
@@ -83,7 +91,7 @@ async def test_what_is_named_by_the_time_that_all_is_through_stays(folder: Folde
         folder.named = {("original", sha(b"late"))}
         return True
 
-    await Sweeper(folder.files, folder.names, passed, AFTER, folder.identity, clock=lambda: NOW).sweep()
+    await folder.sweeping(passed).sweep()
     assert late.exists()
 
 
@@ -94,7 +102,7 @@ async def test_what_is_put_away_again_while_it_is_looked_at_stays(folder: Folder
         folder.files.put_bytes("original", b"again", "jpg")
         return True
 
-    await Sweeper(folder.files, folder.names, passed, AFTER, folder.identity, clock=lambda: NOW).sweep()
+    await folder.sweeping(passed).sweep()
     assert again.exists()
 
 
@@ -132,7 +140,7 @@ async def test_whoever_never_sweeps_is_noted_in_the_folder_for_those_who_do(fold
     async def theirs() -> str:
         return "theirs"
 
-    async with Sweeper(PictureFiles(folder.files.root), folder.names, folder.passed, 0.0, theirs):
+    async with Sweeper(PictureFiles(folder.files.root), folder.names, folder.passed, 0.0, theirs, folder.forgotten):
         for _ in range(1000):
             if (folder.files.root / "owners" / "theirs").exists():
                 break
@@ -175,3 +183,52 @@ async def test_a_file_that_goes_and_comes_at_the_same_time_is_there_in_the_end(f
             assert path.exists()
 
     await asyncio.gather(*(asyncio.to_thread(put) for _ in range(4)))
+
+
+async def test_once_somebody_is_forgotten_no_file_from_before_the_start_needs_to_be_old(folder: Folder) -> None:
+    named, orphan, later = (
+        folder.put(b"named", 5),
+        folder.put(b"orphan", 5),
+        folder.put(b"later", -sweep.LINGER_SECONDS),
+    )
+    clean = folder.put(b"clean", 5, "clean")
+    folder.named = {("original", sha(b"named"))}
+    sweeper = folder.sweeping(folder.passed, after=0.0)
+    await sweeper.sweep_earlier()
+    assert (sweeper.through, orphan.exists()) == (False, True)
+    folder.gone = "Q1"
+    await sweeper.sweep_earlier()
+    assert (sweeper.through, orphan.exists()) == (False, True)
+    folder.now += sweep.LINGER_SECONDS
+    folder.passes = False
+    await sweeper.sweep_earlier()
+    assert (sweeper.through, orphan.exists()) == (False, True)
+    folder.passes = True
+    await sweeper.sweep_earlier()
+    assert sweeper.through
+    assert [path.exists() for path in (named, orphan, clean, later)] == [True, False, False, True]
+
+
+async def test_nobody_is_said_to_be_erased_while_too_many_files_have_no_name(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "SURELY", 2)
+    paths = [folder.put(bytes([n]), 5) for n in range(3)]
+    folder.gone = "Q1"
+    folder.now += sweep.LINGER_SECONDS
+    await folder.sweeper.sweep_earlier()
+    assert (folder.sweeper.through, [path.exists() for path in paths]) == (False, [True] * 3)
+    # The right documents are there by now.
+    folder.named = {("original", sha(bytes([n]))) for n in range(3)}
+    await folder.sweeper.sweep_earlier()
+    assert (folder.sweeper.through, [path.exists() for path in paths]) == (True, [True] * 3)
+
+
+async def test_all_portions_are_looked_through_at_once(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "MOST", 4)
+    paths = [folder.put(bytes([n]), 5) for n in range(10)]
+    folder.gone = "Q1"
+    folder.now += sweep.LINGER_SECONDS
+    await folder.sweeper.sweep_earlier()
+    assert folder.sweeper.through
+    assert not any(path.exists() for path in paths)

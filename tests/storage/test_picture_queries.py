@@ -227,3 +227,15 @@ async def test_an_id_alone_says_who_somebody_is(store: Store) -> None:
     assert await store.people.same_person("tmdb:person/7") == {"Q7": "tmdb 7"}
     assert await store.people.same_person("nm0000007") == {"Q7": "imdb nm0000007"}
     assert set(await store.people.same_person("Q7")) == {"tmdb:person/7", "nm0000007"}
+
+
+async def test_who_names_a_file_and_who_was_forgotten_is_told_of_several_people(store: Store) -> None:
+    await store.pictures.put_accepted([accepted(1, 1), accepted(1, 2, KEANU)])
+    await store.pictures.put_kept([kept(1, 1)])
+    await store.pictures.forget([forgotten(9, "Q3")])
+    queries = store.people
+    assert await queries.naming(("original", sha(1))) == {TILDA, KEANU}
+    assert await queries.naming(("clean", sha(1, "cleaned"))) == {TILDA}
+    assert await queries.naming(("original", sha(2))) == set()
+    graves = await queries.tombstones([TILDA, "Q3"])
+    assert {person: grave.order for person, grave in graves.items()} == {"Q3": 9}
