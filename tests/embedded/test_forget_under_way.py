@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.soak, pytest.mark.timeout(600)]
 GONE, STAYS = "Q777001", "Q777002"
 PICTURES = 16
 SLOW_SECONDS = 1.0
+LONG_SECONDS = 8.0
 
 
 class Site:
@@ -43,7 +44,7 @@ class Site:
                 asked.append(self.path)
                 data = pictures.get(self.path.partition("?")[0])
                 if data:
-                    time.sleep(SLOW_SECONDS)
+                    time.sleep(LONG_SECONDS if "long" in self.path else SLOW_SECONDS)
                 self.send_response(200 if data else 404)
                 self.send_header("Content-Type", "image/jpeg")
                 self.send_header("Content-Length", str(len(data or b"")))
@@ -182,6 +183,24 @@ def test_a_kill_of_all_leaves_no_file_of_who_was_forgotten_and_every_file_of_oth
     proof = up("celebrity", GONE, "--forget", "--yes")
     assert proof["erased"], proof
     assert files(up) == stays
+    assert up.stop(signal.SIGTERM) == 0
+
+
+def test_a_picture_that_was_put_away_for_somebody_else_outlives_who_is_forgotten(up: Up, site: Site) -> None:
+    configure(up, site)
+    up.start()
+    url = f"http://{site.authority}/slow-"
+    asyncio.run(find(up, {f"{url}0.jpg": GONE}))
+    up.until(lambda: len(files(up)) == 2)
+    (original,) = (up.data / "images" / "original").rglob("*.jpg")
+    put_at = original.stat().st_mtime_ns
+    # The event that speaks of the file waits for the slowest of its batch.
+    asyncio.run(find(up, {f"{url}0.jpg?{STAYS}": STAYS, f"{url}1.jpg?long": STAYS}))
+    up.until(lambda: original.stat().st_mtime_ns > put_at)
+    proof = up("celebrity", GONE, "--forget", "--yes")
+    assert proof["erased"], proof
+    assert original.exists()
+    up.until(lambda: len(files(up)) == 4)
     assert up.stop(signal.SIGTERM) == 0
 
 
