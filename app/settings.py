@@ -35,16 +35,12 @@ class Broker(Section, frozen=True):
     embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
         False
     )
-    inside: Annotated[
-        str,
-        Meta(
-            description="host:port of the embedded broker behind its door, as `up --embedded` sets it",
-            pattern=r"^(.+:[0-9]{1,5})?$",
-        ),
-    ] = ""
+    inside: Annotated[str, Meta(description="host:port behind the embedded broker's door, as its `up` sets it")] = ""
 
     def __post_init__(self) -> None:
         check_brokers(self.url)
+        if self.inside:
+            check_brokers(f"kafka://{self.inside}")
 
 
 class Mongo(Section, frozen=True):
@@ -87,11 +83,7 @@ class Storage(Section, frozen=True):
     ] = "data"
     images: Annotated[
         str,
-        Meta(
-            min_length=1,
-            pattern=FILE_PLACE,
-            description="pictures, by content; one folder, shared by all workers; embedded, DATA/images where unset",
-        ),
+        Meta(min_length=1, pattern=FILE_PLACE, description="pictures; shared by all workers; embedded: DATA/images"),
     ] = "data/images"
     snapshots: Annotated[
         str,
