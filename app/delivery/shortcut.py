@@ -13,6 +13,7 @@ from aiokafka import client
 from app.settings import Settings
 
 _WAYS: Final[dict[tuple[str, int], tuple[str, int]]] = {}
+_KAFKA_PORT: Final = 9092
 _connect: Final = client.create_conn
 
 
@@ -39,5 +40,5 @@ def take_shortcut(settings: Settings) -> None:
 
 
 def _place(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
+    host, colon, port = address.rpartition(":")
+    return (host, int(port)) if colon else (address, _KAFKA_PORT)
