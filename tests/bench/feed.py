@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from app.delivery.fetching import AwakeConsumer
 from app.delivery.producer import Outgoing
 from schemas.events import RatingPredicted
 from schemas.ids import position_id
@@ -42,7 +43,8 @@ class Feed:
     async def open(self) -> Any:
         """Connected for as long as the block lasts."""
         self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
-        self._consumer = AIOKafkaConsumer(
+        # The clock reads when a prediction came: stalls of the reader would count against whoever is measured.
+        self._consumer = AwakeConsumer(
             bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         await self._producer.start()
