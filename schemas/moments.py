@@ -38,9 +38,9 @@ def readable(text: str) -> str:
 
     Raises ValueError for a text that is no date, or date and time.
     """
-    found = moment(text)
     try:
+        # Nearly all are: whoever predicts waits for this.
         datetime.fromisoformat(text)
     except ValueError:
-        return found.isoformat().replace("+00:00", "Z")
+        return moment(text).isoformat().replace("+00:00", "Z")
     return text
