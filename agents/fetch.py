@@ -16,7 +16,7 @@ from schemas.ids import PERSON_ID_FORMS, is_celebrity_id, item_id
 from schemas.pictures import FindDropped, ImageFetched, ImageFound, ImageRejected, ImageWithdrawn
 
 TOO_LATE: Final = "its person was forgotten while it was fetched"
-TERM_OVER: Final = "not fetched: its source let it be stored until"
+FOUND_TOO_LATE: Final = "not fetched: its source let it be stored until"
 """How the reason begins by which a find was refused whose term was over when it came; a later one is asked for."""
 
 
@@ -123,7 +123,9 @@ def _is_wanted(found: ImageFound, items: Mapping[str, FoundItem], people: Mappin
 
 
 def _over(found: ImageFound) -> NotFetched:
-    return NotFetched(verdict="rejected", reason=f"{TERM_OVER} {until(found.terms)}, which was over when it was found")
+    return NotFetched(
+        verdict="rejected", reason=f"{FOUND_TOO_LATE} {until(found.terms)}, which was over when it was found"
+    )
 
 
 def _refused(found: ImageFound, item: str, answer: NotFetched) -> ImageRejected:

@@ -36,7 +36,7 @@ def add_to(main: click.Group) -> None:
         example="marquee push film --title Inception",
     )
     wikidata = click.Option(["--wikidata"], metavar="Q...", help="Wikidata id.")
-    tmdb = click.Option(["--tmdb"], type=click.IntRange(1, MOST_TMDB), metavar="N", help="TMDB number.")
+    tmdb = click.Option(["--tmdb"], type=Whole(1, MOST_TMDB), metavar="N", help="TMDB number.")
     film = (
         click.Option(["--title"], required=True, metavar="T"),
         click.Option(["--kind"], type=click.Choice(["movie", "tv"])),

@@ -25,7 +25,7 @@ class Door:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._inside: str | None = None
+        self._inside = ""
         self._ends: set[_End] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -81,7 +81,7 @@ class Door:
     async def _lead_in(self, outer: _End) -> None:
         inner = _End(self._ends)
         try:
-            host, _, port = (self._inside or self.address).rpartition(":")
+            host, _, port = self._inside.rpartition(":")
             await asyncio.get_running_loop().create_connection(lambda: inner, host, int(port))
         except OSError:
             outer.abort()

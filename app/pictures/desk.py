@@ -40,6 +40,10 @@ class PictureDesk:
 
     async def fetch(self, url: str) -> Fetched | NotFetched:
         """Download, check, hash and put away. Raises Unavailable where the disk does not take it."""
+        return await self._fetch(url)
+
+    async def _fetch(self, url: str, wanted: str | None = None) -> Fetched | NotFetched:
+        """The same; where it is known which picture is wanted, no other is put away."""
         try:
             downloaded = await self._downloader.download(url)
         except RefusedError as error:
@@ -47,6 +51,8 @@ class PictureDesk:
         except FailedError as error:
             return NotFetched(verdict="failed", reason=str(error))
         try:
+            if wanted not in (None, downloaded.sha256):
+                return NotFetched(verdict="failed", reason=f"{shown(url)}: another picture is there now")
             return await self._put_away(downloaded)
         finally:
             # Adopted files are no longer there under this name.
@@ -75,13 +81,15 @@ class PictureDesk:
 
         Bytes that are gone are fetched `again` at an address.
         """
-        why = None
-        if again is not None and self._files.find("original", image_id) is None:
-            log.info("picture %s is gone, and is fetched again", image_id)
-            why = await self._fetch_again(image_id, again)
+        why = ""
         relative = self._files.find("original", image_id)
+        if relative is None and again is not None:
+            log.info("picture %s is gone, and is fetched again", image_id)
+            fetched = await self._fetch(again, image_id)
+            why = f"; fetched again: {fetched.reason}" if isinstance(fetched, NotFetched) else ""
+            relative = self._files.find("original", image_id)
         if relative is None:
-            return Examination(refused=f"{ERASED}; fetched again: {why}" if why else ERASED)
+            return Examination(refused=f"{ERASED}{why}")
         path, root = self._files.path(relative), self._files.root
         answer = await self._sandbox.run(clean, str(path), str(root), self._limits, self._faces, self._nsfw)
         if not isinstance(answer, Cleaned):
@@ -96,20 +104,6 @@ class PictureDesk:
             face_model=answer.face_model,
             unsafe=answer.unsafe,
         )
-
-    async def _fetch_again(self, image_id: str, url: str) -> str | None:
-        """Put a picture away whose bytes are known; why not where that cannot be."""
-        try:
-            downloaded = await self._downloader.download(url)
-        except (RefusedError, FailedError) as error:
-            return str(error)
-        try:
-            if downloaded.sha256 != image_id:
-                return f"{shown(url)}: another picture is there now"
-            answer = await self._put_away(downloaded)
-            return answer.reason if isinstance(answer, NotFetched) else None
-        finally:
-            downloaded.path.unlink(missing_ok=True)
 
     async def _sync(self, relative: str) -> None:
         """What an event is about to speak of must be there after a power cut."""

@@ -101,7 +101,7 @@ class UnderWay:
             while len(self._made) >= MOST:
                 del self._made[next(iter(self._made))]
             self._made[name] = people | {message.data.celebrity_id: moment_of(message)}
-            return await asyncio.to_thread(self._files.find, *name) is not None
+            return self._files.find(*name) is not None
 
     async def _is_awaited(self, name: FileName) -> bool:
         area, sha256 = name

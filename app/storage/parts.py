@@ -152,6 +152,11 @@ def files_of(item: Document) -> set[FileName]:
     return fetched | ({(area, item["clean"]) for area in ("clean", "thumbnail")} if item["clean"] else set())
 
 
+def field_naming(file: FileName) -> str:
+    """The field of an item's document that names a file of this area by its SHA-256; a thumbnail goes with its copy."""
+    return "claim.image_id" if file[0] == "original" else "clean"
+
+
 def holds_claim(item: Document) -> bool:
     """Whether an item's claim was accepted and stands; what its face says of the picture is another matter."""
     claim, judged = item["claim"], item["judged"]

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from agents.fetch import TERM_OVER
+from agents.fetch import FOUND_TOO_LATE
 from app.storage.documents import IMAGES, Change, Document, Documents
-from app.storage.parts import FileName, files_of
+from app.storage.parts import FileName, field_naming, files_of
 from app.storage.pictures import PENDING, REJECTED
 from schemas.base import Record
 from schemas.pictures import RuleImage
@@ -60,9 +60,8 @@ class PictureExpiry:
         return [file for file in found if not await self._named_by_others(file, names)]
 
     async def _named_by_others(self, file: FileName, items: set[str]) -> bool:
-        area, sha256 = file
-        field = "claim.image_id" if area == "original" else "clean"
-        others = await self._items.find({field: sha256, "verdict": {"$ne": REJECTED}}, fields=["item_id"])
+        where = {field_naming(file): file[1], "verdict": {"$ne": REJECTED}}
+        others = await self._items.find(where, fields=["item_id"])
         return any(other["_id"] not in items for other in others)
 
 
@@ -74,7 +73,7 @@ def _is_under_way(item: Document, late: str) -> bool:
     if not refused:
         return True
     # What was refused for good is not asked for again, however often it is found.
-    final = refused["verdict"] == REJECTED and not refused["reason"].startswith(TERM_OVER)
+    final = refused["verdict"] == REJECTED and not refused["reason"].startswith(FOUND_TOO_LATE)
     return not final and bool(found) and found["at"] > refused["at"]
 
 

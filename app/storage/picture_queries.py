@@ -23,7 +23,7 @@ from app.storage.paging import (
     rows_behind,
     words_filter,
 )
-from app.storage.parts import FileName, files_of, holds_claim
+from app.storage.parts import FileName, field_naming, files_of, holds_claim
 from app.storage.picture_views import (
     CelebrityRow,
     CelebrityView,
@@ -35,7 +35,7 @@ from app.storage.picture_views import (
 )
 from app.storage.pictures import CONFLICT, KEPT
 from app.storage.same_person import same_person
-from app.storage.tombstones import Tombstone
+from app.storage.tombstones import Tombstone, by_person
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 PEOPLE_ORDERS: Final = {
@@ -151,7 +151,7 @@ class PictureQueries:
 
     async def named(self, names: Collection[FileName]) -> set[FileName]:
         """Which of these files any document names; what was refused as it was fetched was never put away."""
-        fields = {name: "claim.image_id" if name[0] == "original" else "clean" for name in names}
+        fields = {name: field_naming(name) for name in names}
         found: set[FileName] = set()
         every = list(fields)
         for some in (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)):
@@ -162,13 +162,12 @@ class PictureQueries:
 
     async def naming(self, name: FileName) -> set[str]:
         """The people whose documents name a file."""
-        field = "claim.image_id" if name[0] == "original" else "clean"
-        return {item["celebrity_id"] for item in await self._items.find({field: name[1]}, fields=["celebrity_id"])}
+        found = await self._items.find({field_naming(name): name[1]}, fields=["celebrity_id"])
+        return {item["celebrity_id"] for item in found}
 
     async def tombstones(self, people: Collection[str]) -> dict[str, Tombstone]:
         """Those of these people who were ever forgotten, or found without being wanted."""
-        found = await self._forgotten.get(list(people))
-        return {document["_id"]: msgspec.convert(document, Tombstone) for document in found}
+        return by_person(await self._forgotten.get(list(people)))
 
     async def counts(self) -> PeopleCounts:
         """How much there is."""

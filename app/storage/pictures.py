@@ -22,6 +22,7 @@ from app.storage.parts import (
     decided_place,
     face_of,
     fetch_of,
+    field_naming,
     found_of,
     identity_of,
     initial,
@@ -36,6 +37,7 @@ from app.storage.parts import (
 from app.storage.tombstones import (
     Event,
     Tombstone,
+    by_person,
     caused_at,
     happened_at,
     latest_tombstones,
@@ -253,8 +255,7 @@ class DocumentPictures:
                 await self._sweep(grave)
 
     async def _graves(self, names: Iterable[str]) -> dict[str, Tombstone]:
-        found = await self._forgotten.get(list(names))
-        return {document["_id"]: msgspec.convert(document, Tombstone) for document in found}
+        return by_person(await self._forgotten.get(list(names)))
 
     async def _sweep(self, grave: Tombstone) -> None:
         known = await self._people.get([grave.celebrity_id])
@@ -277,9 +278,7 @@ class DocumentPictures:
         await self._items.merge([Change(name, {"face": None}) for name in names])
 
     async def _named_by_others(self, name: FileName, people: set[str]) -> bool:
-        area, sha256 = name
-        field = "claim.image_id" if area == "original" else "clean"
-        found = await self._items.find({field: sha256}, fields=["celebrity_id"])
+        found = await self._items.find({field_naming(name): name[1]}, fields=["celebrity_id"])
         return any(item["celebrity_id"] not in people for item in found)
 
 

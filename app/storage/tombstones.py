@@ -33,6 +33,11 @@ class Tombstone(msgspec.Struct, frozen=True):
         return max(self.at, self.silent)
 
 
+def by_person(documents: Sequence[dict[str, Any]]) -> dict[str, Tombstone]:
+    """Tombstones as they are stored, by the ids of their people."""
+    return {document["_id"]: msgspec.convert(document, Tombstone) for document in documents}
+
+
 class Moment(NamedTuple):
     """Where an event stands among the lives of its person: the decision that it tells of, and when it was caused."""
 

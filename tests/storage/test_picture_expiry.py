@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.fetch import TERM_OVER
+from agents.fetch import FOUND_TOO_LATE
 from agents.messages import rfc3339
 from app.storage import picture_expiry
 from app.storage.store import Store
@@ -114,7 +114,7 @@ async def test_the_term_of_an_address_ends_once_it_was_refused_and_is_not_being_
 async def test_an_address_that_is_found_again_after_its_term_was_over_is_under_way_again(store: Store) -> None:
     await store.pictures.put_found([found(1, terms=until(0))])
     await store.pictures.put_rejected(
-        [rejected(1, verdict="rejected", reason=f"{TERM_OVER} {at(0)}, which was over when it was found")]
+        [rejected(1, verdict="rejected", reason=f"{FOUND_TOO_LATE} {at(0)}, which was over when it was found")]
     )
     await store.pictures.put_found([found(1, second=9, terms=until(1))])
     assert await sweep(store, 1) == (0, [], [])
