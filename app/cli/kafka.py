@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from app.cli.call import CliError
+from app.delivery.fetching import RawConsumer
 from app.delivery.producer import Producer
-from app.delivery.raw import Raw, of_aiokafka
+from app.delivery.raw import Raw
 from app.delivery.topics import declare
 from app.delivery.transport import true_ends
 from app.embedded.lock import is_locked
@@ -69,9 +70,7 @@ async def read_all(settings: Settings, topic: str) -> AsyncIterator[Raw]:
     targets = [TopicPartition(topic, n) for n in range(count)]
     if not targets:
         return
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.servers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = RawConsumer(bootstrap_servers=settings.servers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         starts = await consumer.beginning_offsets(targets)
@@ -82,6 +81,6 @@ async def read_all(settings: Settings, topic: str) -> AsyncIterator[Raw]:
             # By position: compaction may have taken the last records.
             while await consumer.position(target) < ends.get(target, 0):
                 for record in (await consumer.getmany(target, timeout_ms=500)).get(target, ()):
-                    yield of_aiokafka(record)
+                    yield record
     finally:
         await consumer.stop()

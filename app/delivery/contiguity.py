@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from app.delivery.raw import Raw, of_aiokafka
+from app.delivery.fetching import RawConsumer
+from app.delivery.raw import Raw
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +56,14 @@ class KafkaLogReader:
             consumer.seek(target, start)
             while await consumer.position(target) < stop:
                 records = (await consumer.getmany(target, timeout_ms=500)).get(target, ())
-                found += [of_aiokafka(record) for record in records if record.offset < stop]
+                found += [record for record in records if record.offset < stop]
                 if records:
                     patience.reschedule(clock() + TIMEOUT_SECONDS)
         return found
 
     @asynccontextmanager
-    async def _consumer(self, target: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+    async def _consumer(self, target: TopicPartition) -> AsyncIterator[RawConsumer]:
+        consumer = RawConsumer(bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             await consumer.start()
             consumer.assign([target])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -39,19 +39,6 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
 def as_filler(raw: Raw) -> Raw:
     """A record of which nothing counts but its place."""
     return msgspec.structs.replace(raw, headers=[(FILLER_HEADER, b"1")])
-
-
-def of_aiokafka(record: Any) -> Raw:
-    """An aiokafka ConsumerRecord."""
-    return Raw(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        list(record.headers or ()),
-    )
 
 
 class LogReader(Protocol):

@@ -11,7 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
-from app.delivery.raw import Raw, of_aiokafka
+from app.delivery.raw import Raw
 
 MOST_WAITING: Final = 4_000
 """Events of a partition that some stage has yet to finish, above which no more of it are fetched."""
@@ -111,17 +111,16 @@ class StretchDelivery(driver.Consumer):  # type: ignore[misc]
                 self._deliver(TP(*tp), records)
         return fetched
 
-    def _deliver(self, tp: TP, records: Sequence[Any]) -> None:
+    def _deliver(self, tp: TP, records: Sequence[Raw]) -> None:
         channels = self.app.topics._tp_index.get(tp)
         if not channels:
             return
-        found = [of_aiokafka(record) for record in records]
-        stretch = Stretch(tp, found, self.app.consumer_generation_id, len(channels))
+        stretch = Stretch(tp, records, self.app.consumer_generation_id, len(channels))
         self._lanes[tp].append(stretch)
-        self._waiting[tp] += len(found)
+        self._waiting[tp] += len(records)
         if self._waiting[tp] >= MOST_WAITING:
             self.on_buffer_full(tp)
-        self._read_offset[tp] = found[-1].offset
+        self._read_offset[tp] = records[-1].offset
         for channel in channels:
             channel.queue.force_put_nowait(stretch)
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.delivery.fetching import HotFirst
+from app.delivery.fetching import HotFirst, unpacks_raw
 from app.delivery.stretch import StretchDelivery
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_start()
         fetcher = self._ensure_consumer()._fetcher
         fetcher._prefetch_backoff = 0.0
+        unpacks_raw(fetcher, lambda topic: topic in self.consumer.app.tables.changelog_topics)
         HotFirst(fetcher, getattr(self.consumer.app, "patient_topics", frozenset())).install()
 
     async def _fetch_records(

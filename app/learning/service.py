@@ -17,10 +17,9 @@ from mode import Service
 
 from agents.errors import MustStopError, Unavailable
 from app.delivery.commit import GroupCommit, Made
-from app.delivery.fetching import AwakeConsumer
+from app.delivery.fetching import RawConsumer
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
-from app.delivery.raw import of_aiokafka
 from app.learning.lessons import Lessons, ModelSpec
 from app.learning.snapshots import SnapshotKeeper
 from app.observe import metrics
@@ -174,7 +173,7 @@ class LearnerService(Service):  # type: ignore[misc]
             return Lessons(self.spec, learner, applied, self._reader)
         return None
 
-    async def _open_patiently(self, target: TopicPartition, start: int) -> AwakeConsumer | None:
+    async def _open_patiently(self, target: TopicPartition, start: int) -> RawConsumer | None:
         """A consumer at `start` once the broker answers; None where the model is taken away meanwhile."""
         while self.serving:
             try:
@@ -184,9 +183,9 @@ class LearnerService(Service):  # type: ignore[misc]
                 await self.sleep(1.0)
         return None
 
-    async def _open(self, target: TopicPartition, start: int) -> AwakeConsumer:
+    async def _open(self, target: TopicPartition, start: int) -> RawConsumer:
         """A consumer of no group at `start`. Raises MustStopError where the log no longer has it."""
-        consumer = AwakeConsumer(
+        consumer = RawConsumer(
             bootstrap_servers=self._servers,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -208,7 +207,7 @@ class LearnerService(Service):  # type: ignore[misc]
             raise
         return consumer
 
-    async def _step(self, consumer: AwakeConsumer, target: TopicPartition, lessons: Lessons) -> None:
+    async def _step(self, consumer: RawConsumer, target: TopicPartition, lessons: Lessons) -> None:
         try:
             records = (await consumer.getmany(target, timeout_ms=POLL_MS, max_records=self._batch)).get(target, ())
         except OffsetOutOfRangeError as error:
@@ -225,7 +224,7 @@ class LearnerService(Service):  # type: ignore[misc]
         try:
             if records:
                 started = time.perf_counter()
-                out = lessons.apply([of_aiokafka(record) for record in records])
+                out = lessons.apply(records)
                 self._unsaved += len(records)
                 # The next batch is learnt while this one is on its way, but sent after it.
                 await self._said.put(Made(out, events=len(records)), partial(self._tell, lessons.applied, started))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from app.delivery.fetching import AwakeConsumer
+from app.delivery.fetching import RawConsumer
 from app.delivery.producer import Outgoing
 from schemas.events import RatingPredicted
 from schemas.ids import position_id
@@ -44,7 +44,7 @@ class Feed:
         """Connected for as long as the block lasts."""
         self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all")
         # The clock reads when a prediction came: stalls of the reader would count against whoever is measured.
-        self._consumer = AwakeConsumer(
+        self._consumer = RawConsumer(
             bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         await self._producer.start()

@@ -12,13 +12,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import rocksdict
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.producer.message_accumulator import BatchBuilder
-from msgspec.structs import asdict
+from aiokafka.record.memory_records import MemoryRecords
 
 from agents.clean import clean_rating
+from app.delivery.fetching import unpacks_raw
 from app.delivery.guard import Reader, outgoing
 from app.delivery.producer import Outgoing
-from app.delivery.raw import Raw, of_aiokafka
+from app.delivery.raw import Raw
 from app.delivery.table import PartitionRows, Section
 from schemas.catalogue import decode, encode
 from schemas.entities import FilmTally, SeenRating
@@ -53,7 +56,7 @@ class Steps:
     def steps(self) -> dict[str, Callable[[], float]]:
         """By what each step is called."""
         return {
-            "fetched record to raw record": self.raw,
+            "fetched bytes to raw records": self.raw,
             "decode a rating (JSON alone)": self.decode,
             "read a rating (checks, envelope, decode)": self.read,
             "read a training record": self.read_training,
@@ -69,9 +72,17 @@ class Steps:
         }
 
     def raw(self) -> float:
-        """`of_aiokafka`."""
-        found = [SimpleNamespace(**asdict(raw)) for raw in self._raws]
-        return _timed_over(found, of_aiokafka)
+        """As aiokafka's fetcher unpacks what a broker sent, with the headers of an event."""
+        fetcher, target = SimpleNamespace(), TopicPartition(self._out[0].topic, 0)
+        unpacks_raw(fetcher, lambda topic: False)
+
+        def unpack(packed: bytes) -> None:
+            records = PartitionRecords(target, MemoryRecords(packed), [], 0, None, None, True, 0)
+            fetcher._records[target] = SimpleNamespace(_partition_records=records)
+            for _ in records:
+                pass
+
+        return _timed_over(map(_packed, self._batches()), unpack, len(self._out))
 
     def decode(self) -> float:
         """`schemas.catalogue.decode`."""
@@ -143,19 +154,26 @@ class Steps:
 
     def append(self) -> float:
         """`BatchBuilder.append`, a new batch whenever one is full."""
-        batches = [self._out[n : n + BATCH] for n in range(0, len(self._out), BATCH)]
+        return _timed_over(self._batches(), _filled, len(self._out))
 
-        def fill(records: list[Outgoing]) -> None:
-            batch = BatchBuilder(1 << 20, 0, is_transactional=False)
-            for record in records:
-                batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
-            batch.close()
-
-        return _timed_over(batches, fill, len(self._out))
+    def _batches(self) -> list[list[Outgoing]]:
+        return [self._out[n : n + BATCH] for n in range(0, len(self._out), BATCH)]
 
     def observe(self) -> float:
         """`RatingLearner.observe`."""
         return _timed_over(self._cleaned, new_learner().observe)
+
+
+def _filled(records: list[Outgoing]) -> BatchBuilder:
+    batch = BatchBuilder(1 << 20, 0, is_transactional=False)
+    for record in records:
+        batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
+    batch.close()
+    return batch
+
+
+def _packed(records: list[Outgoing]) -> bytes:
+    return bytes(_filled(records)._build())
 
 
 def _timed_over(items: Iterable[Any], step: Callable[[Any], Any], events: int | None = None) -> float:

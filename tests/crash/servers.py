@@ -12,7 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.delivery.raw import Raw, of_aiokafka
+from app.delivery.fetching import RawConsumer
+from app.delivery.raw import Raw
 from app.delivery.transport import true_ends
 from app.settings import Mongo
 from app.storage.documents import PROJECTIONS
@@ -76,7 +77,7 @@ class BrokerLog:
         ends = {p: end for (_, p), end in (await self.ends({topic: partitions})).items() if end}
         if not ends:
             return []
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
+        consumer = RawConsumer(bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign([TopicPartition(topic, p) for p in ends])
@@ -85,7 +86,7 @@ class BrokerLog:
                     target = TopicPartition(topic, p)
                     while await consumer.position(target) < end:
                         records = (await consumer.getmany(target, timeout_ms=500)).get(target, ())
-                        found[p] += [of_aiokafka(record) for record in records]
+                        found[p] += records
         finally:
             await consumer.stop()
         return [raw for p in sorted(found) for raw in found[p]]

@@ -14,7 +14,7 @@ import faust
 import pytest
 import rocksdict
 from aiokafka import client
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.app.base import App
 from faust.channels import Channel
@@ -66,6 +66,8 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (Fetcher._get_actions_per_node, ["self", "assignment"]),
     (Fetcher._select_read_replica, ["self", "tp"]),
     (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
+    (PartitionRecords._consumer_record, ["self", "tp", "record"]),
+    (FetchResult.__init__, ["self", "tp", "assignment", "partition_records", "backoff"]),
     (aiokafka.AIOKafkaProducer.create_batch, ["self"]),
     (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),
     (BatchBuilder.append, ["self", "timestamp", "key", "value", "headers"]),
@@ -108,6 +110,14 @@ async def test_the_consumer_has_the_state_that_is_read(offline: Any) -> None:
 
 async def test_the_conductor_has_what_a_delivery_looks_at(offline: Any) -> None:
     assert offline.topics._tp_index.get(TP("nobody", 0)) is None
+
+
+def test_what_was_fetched_is_unpacked_only_when_it_is_asked_for() -> None:
+    # How it is unpacked is settled as the answer is put away, which then has to come first.
+    fetched = inspect.getsource(Fetcher._proc_fetch_request)
+    assert fetched.index("PartitionRecords(") < fetched.index("self._records[tp] = FetchResult(")
+    assert "self._consumer_record(" in inspect.getsource(PartitionRecords._unpack_records)
+    assert inspect.isgeneratorfunction(PartitionRecords._unpack_records)
 
 
 async def test_a_queue_shows_what_waits_in_it(offline: Any) -> None:

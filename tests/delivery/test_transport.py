@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -194,10 +193,9 @@ async def test_a_shut_gate_raises_the_alarm_only_where_nothing_explains_it(
     assert not consumer.gate_stuck
 
 
-def fetched(*offsets: int) -> list[SimpleNamespace]:
-    """Records as aiokafka gives them."""
-    fields = {"topic": SOURCE.topic, "partition": SOURCE.partition, "timestamp": 1000, "key": b"k", "value": b"{}"}
-    return [SimpleNamespace(**fields, offset=offset, headers=()) for offset in offsets]
+def fetched(*offsets: int) -> list[Raw]:
+    """Records as the fetcher gives them."""
+    return [Raw(SOURCE.topic, SOURCE.partition, offset, 1000, b"k", b"{}", []) for offset in offsets]
 
 
 def subscribe(offline: Any, stages: int = 1) -> list[Any]:
@@ -223,7 +221,7 @@ async def test_what_a_fetch_brought_reaches_every_stage_in_one_piece(
     await bring(consumer, driver, 7, 8)
     first, second = [queue.get_nowait() for queue in queues]
     assert first is second
-    assert first.records == [Raw(SOURCE.topic, SOURCE.partition, at, 1000, b"k", b"{}", []) for at in (7, 8)]
+    assert first.records == fetched(7, 8)
     assert all(queue.empty() for queue in queues)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -13,7 +12,7 @@ from aiokafka import TopicPartition
 
 from app.delivery.guard import Reader
 from app.delivery.producer import Outgoing
-from app.delivery.raw import of_aiokafka
+from app.delivery.raw import Raw
 from app.learning import service as learning
 from app.learning.lessons import Lessons
 from app.learning.service import LearnerService
@@ -28,7 +27,7 @@ BATCH: Final = 5
 PATIENCE: Final = 30.0
 
 
-def lesson(n: int) -> Any:
+def lesson(n: int) -> Raw:
     """The n-th record of the training topic, as a consumer gives it."""
     record = RatingCleaned(
         film_id=f"tt{n % 3:07d}",
@@ -42,8 +41,7 @@ def lesson(n: int) -> Any:
         cause_id=str(n),
         received_at="2026-01-01T00:00:00.000Z",
     )
-    said = {"topic": SPEC.reads.topic, "partition": 0, "offset": n, "timestamp": 0, "headers": ()}
-    return SimpleNamespace(**said, key=record.key.encode(), value=encode(record))
+    return Raw(SPEC.reads.topic, 0, n, 0, record.key.encode(), encode(record), [])
 
 
 class Topic:
@@ -168,14 +166,14 @@ async def a_while() -> None:
 def straight(lessons: int) -> tuple[list[bytes], bytes]:
     """What a model says of so many records in one go, and its state after them."""
     taught = Lessons(SPEC, SPEC.new(), -1, _reader())
-    said = taught.apply([of_aiokafka(lesson(n)) for n in range(lessons)])
+    said = taught.apply([lesson(n) for n in range(lessons)])
     return [record.value or b"" for record in said], taught.learner.to_bytes()
 
 
 @pytest.fixture
 async def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[School]:
     found = School(tmp_path)
-    monkeypatch.setattr(learning, "AwakeConsumer", found.topic)
+    monkeypatch.setattr(learning, "RawConsumer", found.topic)
     yield found
     found.post.deliver(100)
     await found.service.stop()
