@@ -59,6 +59,8 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     """Seconds between two looks at `patient_topics`."""
     patient_topics: frozenset[str] = frozenset()
     """What only patient stages read."""
+    quiet_topics: frozenset[str] = frozenset()
+    """What no prediction waits for."""
 
     def pressed(self) -> bool:
         """Whether a learner is behind; then what only patient stages read can wait longer."""

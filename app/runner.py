@@ -69,9 +69,9 @@ def make_agents(
     counts = partitions(settings)
     tracer = make_tracer(f"{settings.worker.app}/{settings.worker.id}")
     log_reader = KafkaLogReader(settings.servers)
-    prompt = {stage.topic for stage in topology.stages if stage.run is not None and not stage.patient}
-    app.patient_topics = frozenset(stage.topic for stage in topology.stages) - prompt
     app.patience = settings.delivery.patience
+    app.patient_topics = read_by_none_but(topology, lambda stage: stage.patient)
+    app.quiet_topics = read_by_none_but(topology, lambda stage: stage.patient or stage.aside)
     waits = lingers(topology, settings)
     for stage in topology.stages:
         if stage.kind is Kind.LEARN or stage.table is None:
@@ -93,6 +93,12 @@ def make_agents(
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, waits[stage.name]))
 
 
+def read_by_none_but(topology: Topology, those: Callable[[Stage], bool]) -> frozenset[str]:
+    """The topics that no other stage reads; learners are none of these, for they have consumers of their own."""
+    others = {stage.topic for stage in topology.stages if stage.run is not None and not those(stage)}
+    return frozenset(stage.topic for stage in topology.stages) - others
+
+
 def lingers(topology: Topology, settings: Settings) -> dict[str, tuple[float, int]]:
     """Seconds that each stage waits for more, and the size of batch from which on.
 
@@ -102,10 +108,11 @@ def lingers(topology: Topology, settings: Settings) -> dict[str, tuple[float, in
     delivery = settings.delivery
     patient = [stage.name for stage in topology.stages if stage.patient]
     shares = {name: (n * _GOLDEN) % 1.0 for n, name in enumerate(patient)}
-    return {
-        stage.name: (shares[stage.name] * delivery.patience, 0) if stage.patient else (delivery.linger, BUSY_BATCH)
-        for stage in topology.stages
-    }
+    waits = {name: (share * delivery.patience, 0) for name, share in shares.items()}
+    # A film that is rated for the first time passes several stages aside: one by one, it would cost each of them and
+    # the broker as much as a full batch, which those that others wait for have to wait for as well.
+    waits |= {stage.name: (delivery.patience / 2, 0) for stage in topology.stages if stage.aside}
+    return {stage.name: waits.get(stage.name, (delivery.linger, BUSY_BATCH)) for stage in topology.stages}
 
 
 def _body(

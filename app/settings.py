@@ -111,7 +111,7 @@ class Delivery(Section, frozen=True):
 
     linger: Annotated[float, Meta(ge=0, le=1, description="seconds a busy stage waits for a larger batch")] = 0.002
     patience: Annotated[
-        float, Meta(ge=0, le=10, description="seconds a stage that only writes documents waits for a larger batch")
+        float, Meta(ge=0, le=10, description="seconds that stages wait for larger batches where no prediction waits")
     ] = 0.2
     attempts: Annotated[int, Meta(ge=1, le=100, description="tries of a failing event before it is a dead letter")] = 5
     max_value: Annotated[int, Meta(ge=1000, description="bytes; a larger record is a dead letter")] = 1_000_000

@@ -45,6 +45,9 @@ class Stage:
     batch: int = 2000
     patient: bool = False
     """Whether it may wait for larger batches, since no event comes of it that others wait for."""
+    aside: bool = False
+    """Whether no prediction waits for it, though other stages do: it waits half as long, and what it reads is fetched
+    at once."""
     ask: Callable[..., Awaitable[Any]] | None = None
     """The asking half of what REACHes: (message, *sections) -> the answer that `run` gets after the message."""
     outcome: Callable[[Record], str | None] | None = None

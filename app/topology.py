@@ -147,17 +147,18 @@ def film_topology(ports: Ports | None = None) -> Topology:
 def _film_path(ports: Ports) -> tuple[Stage, ...]:
     return (
         _decide("intake", (PushFilm, PushCelebrity), admit, (SubmitFilm, SubmitCelebrity)),
-        _decide("register", (SubmitFilm,), register_film, (FilmRegistered,), FILMS),
+        _decide("register", (SubmitFilm,), register_film, (FilmRegistered,), FILMS, aside=True),
         _decide("facts", (FactsObserved,), merge_facts, (SubmitFilm,), FACTS),
         _decide("clean", (RatingObserved,), clean_rating, (RatingCleaned, SubmitFilm), CLEANED_RATINGS, (FACTS,)),
         _decide("clean-reviews", (ReviewObserved,), clean_review, (ReviewCleaned, SubmitFilm), CLEANED_REVIEWS),
-        _decide("list-films", (FilmRegistered,), list_film, (FilmListed,)),
+        _decide("list-films", (FilmRegistered,), list_film, (FilmListed,), aside=True),
         _decide(
             "match",
             (FilmListed, FilmMentioned, ResolveMention),
             partial(match_mention, index=Films()),
             (RatingObserved, ReviewObserved, MatchUnresolved, MentionMatched),
             MENTIONS,
+            aside=True,
         ),
         Stage("learn-ratings", (RatingCleaned,), Kind.LEARN, emits=(RatingPredicted,)),
         Stage("learn-reviews", (ReviewCleaned,), Kind.LEARN, emits=(SentimentPredicted,)),
@@ -200,7 +201,7 @@ def _collecting(ports: Ports) -> tuple[Stage, ...]:
     films = partial(scrape_on_registration, connectors=ports.film_connectors)
     people = partial(scrape_on_registration, connectors=ports.people_connectors)
     return (
-        _decide("collect-films", (FilmRegistered,), films, (ScrapeRequested,)),
+        _decide("collect-films", (FilmRegistered,), films, (ScrapeRequested,), aside=True),
         _decide("collect-people", (CelebrityRegistered,), people, (ScrapeRequested,)),
         _decide("admit-scrapes", asked, admit_scrape, (ScrapeAdmitted, ConnectorSteered), ADMITTED),
         _decide("follow-scrapes", get_args(RunEvent), follow_scrapes, (), SCRAPES),
@@ -238,9 +239,10 @@ def _decide(
     emits: tuple[type[Record], ...],
     table: TableSpec | None = None,
     looks_up: tuple[TableSpec, ...] = (),
+    aside: bool = False,
 ) -> Stage:
     # A stage that remembers nothing keeps its mark all the same.
-    return Stage(name, reads, Kind.DECIDE, run, emits, table or TableSpec(name, {}), looks_up)
+    return Stage(name, reads, Kind.DECIDE, run, emits, table or TableSpec(name, {}), looks_up, aside=aside)
 
 
 def _reach(

@@ -94,17 +94,17 @@ class HotFirst:
     each request names what it asks for and each answer names it again. And it has one fetch under way at a broker:
     Faust lets the broker hold it for 1.5 s, in which the busy partitions that it does not name stand still.
 
-    What only patient stages read never counts as busy: each record of it would end a fetch that others wait for.
+    What no prediction waits for never counts as busy: each record of it would end a fetch that others wait for.
     """
 
     def __init__(
         self,
         fetcher: Any,
-        patient_topics: frozenset[str] = frozenset(),
+        quiet_topics: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fetcher = fetcher
-        self._patient_topics = patient_topics
+        self._quiet_topics = quiet_topics
         self._choose = fetcher._get_actions_per_node
         self._clock = clock
         self._positions: dict[TopicPartition, int | None] = {}
@@ -167,7 +167,7 @@ class HotFirst:
             state = assignment.state_value(tp)
             position = state.position if state.has_valid_position else None
             moved = self._positions.get(tp, position) != position or tp in self._fetcher._records
-            if moved and tp.topic not in self._patient_topics:
+            if moved and tp.topic not in self._quiet_topics:
                 surprised |= tp not in self._hot
                 self._hot[tp] = now + HOT_SECONDS
             elif self._hot.get(tp, now) < now:

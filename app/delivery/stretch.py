@@ -18,6 +18,8 @@ MOST_WAITING: Final = 4_000
 FEW_WAITING: Final = 1_500
 MOST_FETCHED: Final = 2_000
 """Records that are taken from the consumer at once."""
+HELD_SECONDS: Final = 0.02
+"""How long a look may wait for records while partitions are held back: it does not see that one of them goes on."""
 PRESSED_PATIENCE: Final = 5.0
 """Seconds between two looks at what only patient stages read while others are behind."""
 
@@ -97,6 +99,8 @@ class StretchDelivery(driver.Consumer):  # type: ignore[misc]
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         wait = self._looks.wait(time.monotonic())
+        if self._pressed():
+            timeout = min(timeout, HELD_SECONDS)
         if active_partitions is None or wait <= 0.0:
             fetched = await super()._getmany(active_partitions, timeout)
             self._looks.looked(time.monotonic(), sum(map(len, fetched.values())))

@@ -151,7 +151,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         fetcher = self._ensure_consumer()._fetcher
         fetcher._prefetch_backoff = 0.0
         unpacks_raw(fetcher, lambda topic: topic in self.consumer.app.tables.changelog_topics)
-        HotFirst(fetcher, getattr(self.consumer.app, "patient_topics", frozenset())).install()
+        HotFirst(fetcher, getattr(self.consumer.app, "quiet_topics", frozenset())).install()
 
     async def _fetch_records(
         self,

@@ -28,6 +28,7 @@ class Driver:
         self.assigned = {SOURCE, CHANGELOG}
         self.committed: dict[TP, int | None] = {SOURCE: 7}
         self.asked: list[Any] = []
+        self.waits: list[float] = []
         self.rewound: list[Any] = []
         self.records: dict[Any, list[Any]] | None = None
         self.holds = asyncio.Event()
@@ -38,6 +39,7 @@ class Driver:
 
     async def getmany(self, partitions: Any, timeout: float) -> dict[Any, list[Any]]:
         self.asked.append(partitions)
+        self.waits.append(timeout)
         await self.holds.wait()
         return dict(self.records) if self.records is not None else {tp: fetched(0) for tp in partitions}
 
@@ -296,6 +298,17 @@ async def test_what_only_patient_stages_read_waits_longer_while_what_others_wait
     assert not consumer._pressed()
     monkeypatch.setattr(offline, "pressed", lambda: True, raising=False)
     assert consumer._pressed()
+
+
+async def test_a_look_is_short_while_partitions_are_held_back_since_one_may_go_on_meanwhile(
+    consumer: Any, driver: Driver, offline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(offline)
+    await open_gate(consumer)
+    await bring(consumer, driver)
+    monkeypatch.setattr(offline, "pressed", lambda: True, raising=False)
+    await bring(consumer, driver)
+    assert driver.waits == [0.1, stretch.HELD_SECONDS]
 
 
 class Assigned:
