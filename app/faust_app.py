@@ -60,7 +60,7 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     patient_topics: frozenset[str] = frozenset()
     """What only patient stages read."""
     quiet_topics: frozenset[str] = frozenset()
-    """What no prediction waits for."""
+    """What ends no fetch that others wait for."""
 
     def pressed(self) -> bool:
         """Whether a learner is behind; then what only patient stages read can wait longer."""

@@ -46,8 +46,8 @@ class Stage:
     patient: bool = False
     """Whether it may wait for larger batches, since no event comes of it that others wait for."""
     aside: bool = False
-    """Whether no prediction waits for it, though other stages do: it waits half as long, and what it reads is fetched
-    at once."""
+    """Whether it lies aside of the way from a rating to its prediction, though other stages wait for it: it waits half
+    as long as a patient one, and what it reads ends no fetch."""
     ask: Callable[..., Awaitable[Any]] | None = None
     """The asking half of what REACHes: (message, *sections) -> the answer that `run` gets after the message."""
     outcome: Callable[[Record], str | None] | None = None

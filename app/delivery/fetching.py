@@ -65,7 +65,7 @@ def _raw(tp: TopicPartition, record: Any) -> Raw:
 def unpacks_raw(fetcher: Any, stays: Callable[[str], bool]) -> None:
     """Have aiokafka's fetcher make a Raw of each record at once, but of topics that stay as they are.
 
-    It makes a ConsumerRecord, of which most is looked at once: with what is made of that, as dear as reading the JSON.
+    It makes a ConsumerRecord, most of which nobody reads: making that first costs more than reading the JSON does.
     """
     fetcher._records = _Fetched(stays)
 
@@ -94,7 +94,8 @@ class HotFirst:
     each request names what it asks for and each answer names it again. And it has one fetch under way at a broker:
     Faust lets the broker hold it for 1.5 s, in which the busy partitions that it does not name stand still.
 
-    What no prediction waits for never counts as busy: each record of it would end a fetch that others wait for.
+    What lies aside of the way to a prediction never counts as busy: each record of it would end a fetch that others
+    wait for.
     """
 
     def __init__(
