@@ -35,7 +35,13 @@ class Message(msgspec.Struct, Generic[R], frozen=True):
 def rfc3339(milliseconds: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC; kept, because the events of a batch share theirs."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    # Where events come one at a time, each has a millisecond of its own.
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def readable_moment(name: str, text: str | None) -> str | None:
