@@ -118,6 +118,14 @@ def up(tmp_path: Path) -> Iterator[Up]:
     found.kill_what_is_left()
 
 
+@pytest.fixture(autouse=True)
+def from_a_terminal() -> Iterator[None]:
+    """What is started here hears that its terminal was closed, also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def rows(first: int, last: int) -> str:
     """Ratings of a few films."""
     return "".join(f"{n},{n % FILMS + 1},{(n * 7 % 10) / 2 + 0.5},{n + 1}\n" for n in range(first, last))
