@@ -117,18 +117,23 @@ class _End(asyncio.Protocol):
         self._ends.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._other is not None and self._other._transport is not None:
-            self._other._transport.write(data)
+        if there := self._there:
+            there.write(data)
 
     def pause_writing(self) -> None:
-        if self._other is not None and self._other._transport is not None:
-            self._other._transport.pause_reading()
+        if there := self._there:
+            there.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._other is not None and self._other._transport is not None:
-            self._other._transport.resume_reading()
+        if there := self._there:
+            there.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ends.discard(self)
-        if self._other is not None and self._other._transport is not None:
-            self._other._transport.close()
+        if there := self._there:
+            there.close()
+
+    @property
+    def _there(self) -> asyncio.Transport | None:
+        """The connection at the other end."""
+        return None if self._other is None else self._other._transport
