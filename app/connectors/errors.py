@@ -50,7 +50,14 @@ class AuthFailedError(SourceError):
 
 
 class BlockedError(SourceError):
-    """The source does not want to be read by programs: robots.txt, a challenge, a legal reason."""
+    """The source does not want to be read by programs: robots.txt, a challenge, a legal reason.
+
+    `only_here`: that is known of the one address that was asked for, and nothing is said of others.
+    """
+
+    def __init__(self, text: str, only_here: bool = False) -> None:
+        super().__init__(text)
+        self.only_here = only_here
 
 
 class NotFoundError(SourceError):

@@ -18,7 +18,7 @@ async def asked_pause(fetcher: Fetcher, url: str, shown: str) -> float:
     except RetryableError as error:
         raise RetryableError(f"{shown}: robots.txt cannot be read now: {error}", error.after) from None
     if not allows:
-        raise BlockedError(f"{shown}: robots.txt asks programs to leave it alone")
+        raise BlockedError(f"{shown}: robots.txt asks programs to leave it alone", only_here=True)
     pause = fetcher.robots.delay(url)
     left = fetcher.shared.spacing(authority(url)).left() if pause else 0.0
     if left > fetcher.patience:

@@ -43,7 +43,7 @@ from schemas.ids import FILM_ID_FORMS, is_film_id
 DIGEST: Final = 8
 """Characters of an event's id by which the next run knows that it was sent."""
 FILM_YEARS: Final = range(1870, 2201)
-OF_ONE_HOST: Final = (RetryableError, IncompleteError, BlockedError, AuthFailedError)
+OF_ONE_HOST: Final = (RetryableError, IncompleteError, AuthFailedError)
 """What is wrong with one host is no reason to leave the feeds of others unread."""
 
 Found = Observed | Refused | Note | At | Keep
@@ -118,7 +118,7 @@ class RssConnector(Connector[Config]):
 
     async def read(self, request: Request, cursor: Cursor) -> AsyncGenerator[Said]:
         """What is new in the feeds; those of hosts in trouble are left for the next run. Raises SourceError."""
-        source, failed = self.source(request), dict[str, SourceError]()
+        source, failed, refused = self.source(request), dict[str, SourceError](), list[BlockedError]()
 
         async def one(feed: Feed, place: Cursor, memory: Cursor) -> AsyncGenerator[Found]:
             host = authority(self.session.url(feed.url))
@@ -132,11 +132,15 @@ class RssConnector(Connector[Config]):
             except OF_ONE_HOST as error:
                 failed[host] = error
                 yield Note(str(error))
+            except BlockedError as error:
+                # A site that keeps one feed from programs may have others for them.
+                refused.append(error)
+                yield Note(str(error))
 
         async with aclosing(each_target(self._feeds, cursor, one)) as said:
             async for each in said:
                 yield each
-        for error in failed.values():
+        for error in (*failed.values(), *refused):
             raise error
 
     async def _feed(self, source: str, feed: Feed, memory: Cursor) -> AsyncGenerator[Found]:

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from app.connectors.base import Checkpoint, Cursor, Note, Observed, Refused, Said
-from app.connectors.errors import MalformedError, NotFoundError
+from app.connectors.errors import BlockedError, MalformedError, NotFoundError, SourceError
 
 SUSPICIOUS: Final = 3
 """Where so many or more are asked for and none is there, it is the address that is wrong."""
@@ -69,6 +69,8 @@ async def each_target(
 
     A target that is not there is noted and passed over, an unusable answer becomes a dead letter: neither ends the
     run, and neither moves what is kept of that target. Where no target got an answer with sense, the last says so.
+    One that robots.txt names is passed over too. Any other wall ends the run, and the next one goes on behind it: it
+    may stand before that target only, and those behind it would never be asked for.
     `called`: what people read of a target, where that is more than one film or person.
     """
     walk = msgspec.convert(cursor, Walk) if cursor else Walk()
@@ -80,7 +82,7 @@ async def each_target(
         yield Note("there is nothing to ask for: no film or person of this kind is known yet")
         return
     missing = good = 0
-    nonsense: MalformedError | None = None
+    useless: SourceError | None = None
     for done, target in enumerate(todo, len(ordered) - len(todo) + 1):
         place, memory = walk.of(target.id)
         noted = answered = False
@@ -102,15 +104,28 @@ async def each_target(
             if missing == len(todo) >= SUSPICIOUS:
                 raise
             yield Note(f"{called(target)}: {error}")
-        except MalformedError as error:
+        except (BlockedError, MalformedError) as error:
             memory, good = walk.memory.get(target.id, {}), good + answered
-            nonsense = MalformedError(f"{called(target)}: {error}", error.raw, told=True)
-            yield Refused(0, str(nonsense), error.raw)
+            useless, said_of_it = _useless(called(target), error)
+            yield said_of_it
         walk = walk.past(target.id, memory, last=target is todo[-1])
         yield _checkpoint(walk, done, len(ordered))
-    if nonsense is not None and not good:
-        # Behind the last checkpoint, so that the next run asks for all of them again.
-        raise nonsense
+        # Behind the checkpoint: behind the last one, the next run asks for all of them again.
+        _end_at(useless, in_vain=target is todo[-1] and not good)
+
+
+def _useless(name: str, error: BlockedError | MalformedError) -> tuple[SourceError, Note | Refused]:
+    """The error of one target, and what is said of it."""
+    if isinstance(error, BlockedError):
+        return error, Note(f"{name}: {error}")
+    told = MalformedError(f"{name}: {error}", error.raw, told=True)
+    return told, Refused(0, str(told), error.raw)
+
+
+def _end_at(error: SourceError | None, in_vain: bool) -> None:
+    """Raises the error that more than one address may have, and any where nothing came of the whole round."""
+    if error is not None and (in_vain or (isinstance(error, BlockedError) and not error.only_here)):
+        raise error
 
 
 def _checkpoint(walk: Walk, done: int, total: int) -> Checkpoint:

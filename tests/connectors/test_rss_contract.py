@@ -191,6 +191,25 @@ async def test_robots_are_asked_before_a_feed(tmp_path: Path) -> None:
     assert (report.error_class, broker.sent()) == ("Blocked", [])
 
 
+async def test_a_feed_that_is_not_for_programs_keeps_no_other_of_its_site_from_being_read(tmp_path: Path) -> None:
+    class Partly(Feeds):
+        """Shows one feed to no program, and asks for another to be left alone."""
+
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            if request.path == "/robots.txt":
+                return web.Response(text="User-agent: *\nDisallow: /atom\n")
+            if request.path == "/members.xml":
+                return web.Response(status=403)
+            return await super().handle(request)
+
+    async with serving(Partly()) as site:
+        feeds = ["atom.xml", "members.xml", "two.xml"]
+        broker, report = await _run(tmp_path, site, feeds=feeds, robots=True)
+        assert [asked.path for asked in site.asked] == ["/two.xml"]
+    assert (report.status, report.error_class, len(broker.sent())) == ("failed", "Blocked", 2)
+    assert any("members.xml: access refused (403)" in note for note in report.notes)
+
+
 async def test_a_feed_whose_robots_txt_is_in_trouble_is_asked_again_by_the_next_run(tmp_path: Path) -> None:
     class Troubled(Feeds):
         """Knows its rules later."""

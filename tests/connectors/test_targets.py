@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.connectors.base import Checkpoint, Cursor, FilmTarget, Note, Observed, Refused, observed
-from app.connectors.errors import MalformedError, NotFoundError, RetryableError
+from app.connectors.errors import BlockedError, MalformedError, NotFoundError, RetryableError
 from app.connectors.targets import At, Keep, each_target
 from schemas.events import FactsObserved
 
@@ -81,6 +81,36 @@ async def test_a_film_that_is_not_there_is_noted_and_an_answer_without_sense_put
     assert [each.text for each in said if isinstance(each, Note)] == ["tt0000001: gone"]
     assert [(each.reason, each.raw) for each in said if isinstance(each, Refused)] == [("tt0000002: odd", b"raw")]
     assert _last(said)["memory"] == {"tt0000002": {"rounds": 7}, "tt0000003": {"rounds": 1}}
+
+
+async def test_a_page_that_robots_txt_names_costs_only_itself() -> None:
+    reads = Reads(tt0000001=BlockedError("robots.txt", only_here=True), tt0000003=BlockedError("too", only_here=True))
+    said = await _said(reads, {})
+    assert [each.text for each in said if isinstance(each, Note)] == ["tt0000001: robots.txt", "tt0000003: too"]
+    assert [each[0] for each in reads.seen] == ["tt0000001", "tt0000002", "tt0000003"]
+    again = Reads()
+    await _said(again, _last(said))
+    assert [each[0] for each in again.seen] == ["tt0000001", "tt0000002", "tt0000003"]
+
+
+async def test_where_robots_txt_names_all_the_run_fails() -> None:
+    with pytest.raises(BlockedError, match="robots"):
+        await _said(Reads(**{film.id: BlockedError("robots.txt", only_here=True) for film in FILMS}), {})
+
+
+async def test_a_wall_before_one_page_keeps_nobody_from_those_behind_it() -> None:
+    said: list[Any] = []
+
+    async def read(reads: Reads, cursor: Cursor) -> None:
+        async for each in each_target(FILMS, cursor, reads):
+            said.append(each)
+
+    wall = {"tt0000002": BlockedError("403")}
+    with pytest.raises(BlockedError):
+        await read(Reads(**wall), {})
+    behind = Reads(**wall)
+    await read(behind, _last(said))
+    assert [each[0] for each in behind.seen] == ["tt0000003"]
 
 
 async def test_where_nothing_at_all_is_there_it_is_the_address_that_is_wrong() -> None:
