@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +24,11 @@ ALLOWING: Final = frozenset({"all", "index", "follow", "archive", "snippet", "in
 """Its other words that do not begin with `no`."""
 WITH_VALUE: Final = ("unavailable_after", "max-")
 """How the names of its rules begin that have a value behind a colon, as the name of a robot has its rules."""
+
+_VERSIONED: Final = re.compile(rf"^([ \t]*user-agent[ \t]*:[ \t]*{AGENT})/[^\s#]*", re.I | re.M)
+"""A group for Marquee under the name that stands in logs, with its version, which is no part of a robot's name."""
+_GZIP: Final = b"\x1f\x8b"
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Get = Callable[[str], Awaitable[tuple[int, bytes]]]
 """Fetches a small file: its status and its bytes. OSError where no answer came is no rules; others go to who asked."""
@@ -72,7 +79,21 @@ class Robots:
             return None
         if status >= 500 or status == 429:
             return None
-        return Protego.parse(content[:MOST_BYTES].decode("utf-8", "replace") if status == 200 else "")
+        return Protego.parse(_VERSIONED.sub(r"\1", _text(content)) if status == 200 else "")
+
+
+def _text(content: bytes) -> str:
+    """The rules as text, of which no more is read than counts; a mark before the first line is none of it.
+
+    Some servers pack what they were asked to leave as it is; read as text it would be rules that forbid nothing.
+    """
+    if content.startswith(_GZIP):
+        try:
+            content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, MOST_BYTES)
+        except zlib.error:
+            return ""
+    encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
+    return content[:MOST_BYTES].decode(encoding, "replace")
 
 
 def _site(url: str) -> str:

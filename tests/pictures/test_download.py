@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from agents.errors import Unavailable
 from app.pictures.download import GATHERED, Downloader, FailedError, RefusedError, shown
-from app.pictures.robots import refused_by_tag
+from app.pictures.robots import Robots, refused_by_tag
 from app.settings import Fetch
 
 CONTENT = b"\xff\xd8\xff" + b"picture" * 1000
@@ -306,6 +307,36 @@ async def test_robots_txt_is_honoured(bad_web, tmp_path, robots, allowed):
             with pytest.raises(RefusedError, match=r"robots\.txt"):
                 await downloader.download(str(server.make_url("/good")))
     assert ("/good" in site.asked) is allowed
+
+
+NOTHING_HERE = "User-agent: *\nDisallow: /good\n"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        NOTHING_HERE.encode("utf-8-sig"),
+        NOTHING_HERE.encode("utf-16"),
+        gzip.compress(NOTHING_HERE.encode("utf-8-sig")),
+        gzip.compress(NOTHING_HERE.encode() + b"#" * (8 << 20)),
+        b"User-agent: *\nAllow: /\n\nUser-Agent: Marquee/0.1.0 # as our log has it\nDisallow: /good\n",
+    ],
+    ids=["BOM", "UTF-16", "gzip", "gzip bomb", "with its version"],
+)
+async def test_robots_txt_is_honoured_however_it_is_written(rules):
+    async def get(url: str) -> tuple[int, bytes]:
+        return 200, rules
+
+    robots = Robots(get)
+    assert await robots.allows("https://a.example/good") is False
+    assert await robots.allows("https://a.example/other") is True
+
+
+async def test_a_robots_txt_that_says_to_be_packed_and_is_not_forbids_nothing():
+    async def get(url: str) -> tuple[int, bytes]:
+        return 200, b"\x1f\x8bDisallow: /"
+
+    assert await Robots(get).allows("https://a.example/good") is True
 
 
 async def test_a_site_whose_robots_txt_cannot_be_read_now_is_left_alone_for_now(bad_web, tmp_path):
