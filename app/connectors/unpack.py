@@ -24,6 +24,10 @@ class Unpacker:
             piece = data[begin : begin + SLICE]
             while piece:
                 if self.ended:
+                    # Tapes and block devices fill up with zeros, which every gzip passes over.
+                    piece = piece.lstrip(b"\0")
+                    if not piece:
+                        break
                     self._member, self.ended = zlib.decompressobj(zlib.MAX_WBITS | 16), False
                 try:
                     yield self._member.decompress(piece)

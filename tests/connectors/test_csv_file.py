@@ -199,8 +199,8 @@ async def test_the_last_line_may_still_grow(tmp_path: Path) -> None:
 async def test_a_compressed_file_is_read_and_resumed_like_a_plain_one(tmp_path: Path) -> None:
     packed, plain = tmp_path / "r.csv.gz", tmp_path / "r.csv"
     text = rating_file(2500).encode()
-    # Two members, as tools that append make them.
-    packed.write_bytes(gzip.compress(text[:20_000]) + gzip.compress(text[20_000:]))
+    # Two members, as tools that append make them, and zeros, as tapes fill up with them.
+    packed.write_bytes(gzip.compress(text[:20_000]) + gzip.compress(text[20_000:]) + bytes(20_000))
     plain.write_bytes(text)
     whole, killed, rest = Topics(), Topics(dies_at=1), Topics()
     await run(plain, tmp_path / "plain", whole)
