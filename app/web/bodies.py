@@ -65,7 +65,9 @@ def _wanted(kind: type[Any]) -> str:
     fields = msgspec.structs.fields(kind)
     required = [field.encode_name for field in fields if field.required]
     optional = [field.encode_name for field in fields if not field.required]
-    return f"Needed: {', '.join(required)}; possible: {', '.join(optional)}."
+    parts = {"needed": required, "possible": optional}
+    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def film_id(request: web.Request) -> str:

@@ -194,7 +194,7 @@ async def test_a_backfill_ends_at_the_present(collecting: Running) -> None:
         ("daily", {"from": "9999-12-31T23:59:59-12:00", "to": "9999-12-31"}, "lies outside of the years"),
         ("daily", {"from": "1970-01-01", "to": "0001-01-01T00:00:00+14:00"}, "lies behind to"),
         ("daily", {"from": "1970-01-01", "to": "9999-12-31T23:59:59-12:00"}, "More than 1000 dates"),
-        ("daily", {"from": "2026-01-01"}, "Needed: from, to"),
+        ("daily", {"from": "2026-01-01"}, "Needed: from, to."),
         ("daily", {"from": "2026-01-01", "to": "2026-01-02", "by": "day"}, "unknown field"),
     ],
 )  # fmt: skip
@@ -203,6 +203,11 @@ async def test_a_backfill_that_makes_no_sense_is_refused_with_the_reason(
 ) -> None:
     assert says in (await post(collecting, f"/connectors/{name}/backfill", body, 422))["detail"]
     assert collecting.worker.producer.sent == []
+
+
+async def test_a_body_that_needs_nothing_names_what_it_may_have(collecting: Running) -> None:
+    detail = (await post(collecting, "/connectors/by-hand/run", {"x": 1}, 422))["detail"]
+    assert detail.endswith(" Possible: from_start.")
 
 
 async def test_a_connector_is_shown_without_what_its_address_should_not_hold(start: Start) -> None:
