@@ -18,6 +18,7 @@ import aiohttp
 from agents.errors import Unavailable
 from app.connectors.fetch import MAX_REDIRECTS, REDIRECTS, USER_AGENT, retry_after
 from app.connectors.guard import PrivateAddressError, allowed, authority, bracketed, guarded_connector
+from app.pictures.packed import CODINGS, DamagedError, unpacked
 from app.pictures.robots import MOST_BYTES, Robots, refused_by_tag
 from app.settings import Fetch
 
@@ -78,7 +79,7 @@ class Downloader:
             aiohttp.ClientSession(
                 connector=connector,
                 timeout=patience,
-                # Nothing is unpacked here, neither pictures, which do not shrink, nor robots.txt.
+                # Pictures do not shrink by it, and what is unpacked all the same is held to the bytes allowed.
                 headers={"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity"},
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -201,20 +202,26 @@ class Downloader:
             with _disk():
                 file = path.open("wb", buffering=0)
             with file:
-                async for part in _parts(response.content, self._fetch.max_bytes):
+                parts = _parts(response.content, self._fetch.max_bytes)
+                if response.headers.get("Content-Encoding", "").strip().lower() in CODINGS:
+                    parts = unpacked(parts, GATHERED)
+                async for part in parts:
                     size += len(part)
                     if size > self._fetch.max_bytes:
                         raise RefusedError(f"{shown(url)}: more than the {self._fetch.max_bytes} bytes allowed")
                     digest.update(part)
                     with _disk():
                         _write(file, part)
+        except DamagedError as error:
+            path.unlink(missing_ok=True)
+            raise FailedError(f"{shown(url)}: {error}", 0.0) from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return Downloaded(path, digest.hexdigest(), size)
 
 
-async def _parts(content: aiohttp.StreamReader, most: int) -> AsyncIterator[bytearray]:
+async def _parts(content: aiohttp.StreamReader, most: int) -> AsyncIterator[bytes | bytearray]:
     """What comes, gathered, so that most pictures are hashed and written in one piece; beyond `most` nothing waits."""
     part, size = bytearray(), 0
     async for chunk in content.iter_any():
@@ -227,7 +234,7 @@ async def _parts(content: aiohttp.StreamReader, most: int) -> AsyncIterator[byte
         yield part
 
 
-def _write(file: IO[bytes], part: bytearray) -> None:
+def _write(file: IO[bytes], part: bytes | bytearray) -> None:
     rest = memoryview(part)
     while rest:
         rest = rest[file.write(rest) :]

@@ -130,6 +130,12 @@ class BadWeb:
     async def tagged(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=CONTENT, headers={"X-Robots-Tag": "noimageindex"})
 
+    async def packed(self, request: web.Request) -> web.StreamResponse:
+        """As stores of files send what they hold packed, whatever was asked for."""
+        packed = {"cut": gzip.compress(CONTENT)[:-9], "bomb": gzip.compress(bytes(32 << 20)), "plain": CONTENT}
+        body = packed.get(request.query_string, gzip.compress(CONTENT))
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
 
 @pytest.fixture
 async def bad_web() -> AsyncIterator[tuple[BadWeb, TestServer]]:
@@ -166,6 +172,15 @@ async def test_a_picture_lies_in_a_temporary_file_under_its_digest(bad_web, tmp_
     assert (got.sha256, got.bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
+@pytest.mark.parametrize("how", ["gzip", "plain"])
+async def test_a_picture_that_a_server_packed_unasked_is_unpacked(bad_web, tmp_path, how):
+    _, server = bad_web
+    async with downloading(tmp_path, server) as downloader:
+        got = await downloader.download(f"{server.make_url('/packed')}?{how}")
+    assert got.path.read_bytes() == CONTENT
+    assert (got.sha256, got.bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
 async def test_a_large_picture_that_comes_in_small_parts_is_kept_whole(bad_web, tmp_path):
     _, server = bad_web
     whole = b"".join(map(part, range(PARTS)))
@@ -187,6 +202,8 @@ async def test_a_large_picture_that_comes_in_small_parts_is_kept_whole(bad_web, 
         ("/cut", FailedError, "/cut: "),
         ("/nothing-there", FailedError, "answered 404"),
         ("/patience", FailedError, "answered 429"),
+        ("/packed?cut", FailedError, "/packed: what it packed ends in the middle"),
+        ("/packed?bomb", RefusedError, "more than the 50000 bytes"),
     ],
 )
 async def test_what_cannot_be_kept_is_said_and_leaves_no_file(bad_web, tmp_path, path, error, reason):
