@@ -103,7 +103,7 @@ async def each_target(
             missing, good = missing + 1, good + 1
             if missing == len(todo) >= SUSPICIOUS:
                 raise
-            yield Note(f"{called(target)}: {error}")
+            yield Note(_of(called(target), error))
         except (BlockedError, MalformedError) as error:
             memory, good = walk.memory.get(target.id, {}), good + answered
             useless, said_of_it = _useless(called(target), error)
@@ -114,11 +114,17 @@ async def each_target(
         _end_at(useless, in_vain=target is todo[-1] and not good)
 
 
+def _of(name: str, error: SourceError) -> str:
+    """An error of one target; many name the address already that is also the target's name."""
+    text = str(error)
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
 def _useless(name: str, error: BlockedError | MalformedError) -> tuple[SourceError, Note | Refused]:
     """The error of one target, and what is said of it."""
     if isinstance(error, BlockedError):
-        return error, Note(f"{name}: {error}")
-    told = MalformedError(f"{name}: {error}", error.raw, told=True)
+        return error, Note(_of(name, error))
+    told = MalformedError(_of(name, error), error.raw, told=True)
     return told, Refused(0, str(told), error.raw)
 
 

@@ -93,6 +93,11 @@ async def test_a_page_that_robots_txt_names_costs_only_itself() -> None:
     assert [each[0] for each in again.seen] == ["tt0000001", "tt0000002", "tt0000003"]
 
 
+async def test_an_address_is_named_once() -> None:
+    reads = Reads(tt0000001=NotFoundError("tt0000001: not there (404)"))
+    assert [each.text for each in await _said(reads, {}) if isinstance(each, Note)] == ["tt0000001: not there (404)"]
+
+
 async def test_where_robots_txt_names_all_the_run_fails() -> None:
     with pytest.raises(BlockedError, match="robots"):
         await _said(Reads(**{film.id: BlockedError("robots.txt", only_here=True) for film in FILMS}), {})
