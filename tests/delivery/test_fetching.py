@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition, codec
 from aiokafka.consumer.fetcher import FetchError, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -240,3 +240,7 @@ class TestRawRecords:
         refusal = FetchError(error=ValueError("no"), backoff=0.1)
         fetcher._records[BUSY] = refusal
         assert fetcher._records[BUSY] is refusal
+
+
+def test_records_can_be_read_however_clients_or_brokers_compress_them() -> None:
+    assert [codec.has_gzip(), codec.has_snappy(), codec.has_lz4(), codec.has_zstd()] == [True] * 4
