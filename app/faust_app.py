@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import faust
 from faust.app.base import BootStrategy
 
+from app.delivery.membership import Membership
 from app.delivery.shortcut import take_shortcut
 from app.delivery.stream import BatchStream
 from app.delivery.stretch import MOST_FETCHED
@@ -61,6 +62,8 @@ class MarqueeApp(faust.App):  # type: ignore[misc]
     """What only patient stages read."""
     quiet_topics: frozenset[str] = frozenset()
     """What ends no fetch that others wait for."""
+    membership = Membership()
+    """Whether this worker's partitions are still its own."""
 
     def pressed(self) -> bool:
         """Whether a learner is behind; then what only patient stages read can wait longer."""
@@ -121,4 +124,5 @@ def make_faust_app(settings: Settings, worker: Lifecycle) -> MarqueeApp:
         Table=BatchTable,
     )
     app.worker = worker
+    app.membership = Membership(settings.broker.session_timeout)
     return app

@@ -12,8 +12,9 @@ import faust
 from app.delivery.commit import REST_SECONDS, GroupCommit
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
+from app.delivery.membership import Abandoned
 from app.delivery.producer import Producer
-from app.delivery.stage_worker import Abandoned, StageWorker
+from app.delivery.stage_worker import StageWorker
 from app.delivery.stream import BUSY_BATCH
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable, Rows
 from app.delivery.topics import partitions
@@ -88,6 +89,7 @@ def make_agents(
             attempts=settings.delivery.attempts,
             stopping=lambda: bool(app.should_stop or app.consumer.suspend_flow.is_set()),
             tracer=tracer,
+            membership=app.membership,
         )
         topic = app.topic(stage.topic, key_type=bytes, value_type=bytes, partitions=counts[stage.topic])
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, waits[stage.name]))
@@ -128,6 +130,7 @@ def _body(
     async def run(stream: Any) -> None:
         async for batch in stream.take_ready(stage.batch, *waiting):
             try:
+                await committing.begin_anew()
                 *parts, last = batch.parts(stage.batch)
                 if stage.kind is Kind.KEEP:
                     for part in (*parts, last):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.delivery.membership import Abandoned
 from app.delivery.producer import Outgoing
 from app.delivery.table import Rows
 
@@ -92,6 +93,8 @@ class GroupCommit:
         self._write_task: asyncio.Task[None] | None = None
         self.broken = False
         """Whether a commit failed; nothing that is put is committed any more."""
+        self._abandoned = False
+        """Whether what was under way is left to whoever owns the partitions next."""
 
     def uncommitted(self, partition: int) -> tuple[Rows, ...]:
         """The rows of a partition that are not in its table yet, newest first."""
@@ -103,7 +106,7 @@ class GroupCommit:
 
         Returns when there is room for more, which is not when it is durable.
         """
-        if self.broken:
+        if self._closed:
             settle(False)
             return
         self._queued.add(made, [settle])
@@ -111,6 +114,16 @@ class GroupCommit:
         while self._queued.made.events + self._sent.made.events >= self._most_queued and (tasks := self._tasks()):
             # The tasks end by themselves; whoever is cancelled here leaves them running.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def begin_anew(self) -> None:
+        """Forget that a commit was abandoned: what is put from here on was made of what is durable."""
+        if self._abandoned:
+            await self.settled()
+            self._abandoned = False
+
+    @property
+    def _closed(self) -> bool:
+        return self.broken or self._abandoned
 
     async def settled(self) -> None:
         """Return when nothing waits any more, whatever came of it."""
@@ -123,7 +136,7 @@ class GroupCommit:
 
     def _go_on(self) -> None:
         """Send what is queued and write what is sent, where nothing is under way before it."""
-        if self.broken:
+        if self._closed:
             return
         if self._send_task is None and self._queued.settles:
             self._sending, self._queued = self._queued, _Load()
@@ -156,6 +169,9 @@ class GroupCommit:
         try:
             await carry(load.made)
             done = True
+        except Abandoned:
+            # What is under way before or behind it rests on rows that will never be in the table.
+            self._abandoned = True
         except Exception as error:
             first, self.broken = not self.broken, True
             if first:
@@ -170,12 +186,15 @@ class GroupCommit:
         else:
             self._writing, self._write_task = _Load(), None
             self._rested_at = time.monotonic() + self._rest
-        if was_sent and done and not self.broken:
+        if was_sent and done and not self._closed:
             self._sent.add(Made(rows=load.made.rows, events=load.made.events), load.settles)
             if self._sent.made.events >= ENOUGH_ROWS:
                 self._rested.set()
             load = _Load()
-        lost = (self._sent, self._queued) if self.broken else ()
+        lost: tuple[_Load, ...] = ()
+        if self._closed:
+            lost = self._sent, self._queued
+            self._sent, self._queued = _Load(), _Load()
         self._go_on()
         load.settle(done and not was_sent)
         for each in lost:

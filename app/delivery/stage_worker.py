@@ -12,6 +12,7 @@ from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
 from app.delivery.commit import Made
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
+from app.delivery.membership import Abandoned, Membership
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import LogReader, Raw
 from app.delivery.reach import Asker
@@ -36,10 +37,6 @@ class StageTable(Protocol):
         """Make the rows of one partition durable."""
 
 
-class Abandoned(Exception):  # noqa: N818  the worker stops or loses the partition; the next owner goes on
-    """The batch was left undone."""
-
-
 class StageWorker:
     """One stage with its table, its readers and its way out.
 
@@ -57,6 +54,7 @@ class StageWorker:
         attempts: int,
         stopping: Callable[[], bool],
         tracer: Tracer | None = None,
+        membership: Membership | None = None,
     ) -> None:
         if stage.run is None or stage.table is None:
             raise ValueError(f"stage {stage.name} has nothing to run here")
@@ -71,6 +69,7 @@ class StageWorker:
         self._attempts = attempts
         self._stopping = stopping
         self._tracer = tracer
+        self._membership = membership or Membership()
         self._asker = Asker(stage.ask, reader, self._pause, attempts) if stage.ask is not None else None
 
     async def process(self, batch: Sequence[Raw]) -> None:
@@ -81,6 +80,7 @@ class StageWorker:
 
     async def work(self, batch: Sequence[Raw], uncommitted: Callable[[int], Sequence[Rows]] = lambda _: ()) -> Made:
         """What a batch makes, over what earlier ones made that is not in the table yet."""
+        await self._membership.sure(self._stopping)
         started = time.perf_counter()
         partitions = {raw.partition for raw in batch}
         rows = {partition: self._table.rows(partition, uncommitted(partition)) for partition in partitions}
@@ -94,12 +94,17 @@ class StageWorker:
         return Made(out, {partition: view.batch for partition, view in rows.items()}, len(todo))
 
     async def send(self, made: Made) -> None:
-        """Make the events durable that were made."""
+        """Make the events durable that were made. Raises Abandoned where the partitions may be another's by now."""
+        await self._membership.sure(self._stopping)
         if made.out:
             await self._sender.send(made.out)
 
     async def write(self, made: Made) -> None:
-        """Make the rows durable; after the events, so that the marks never say more than is true."""
+        """Make the rows durable; after the events, so that the marks never say more than is true.
+
+        Raises Abandoned where the partitions may be another's by now, whose newer rows these would lie behind.
+        """
+        await self._membership.sure(self._stopping)
         await asyncio.gather(*(self._table.write(partition, rows) for partition, rows in made.rows.items()))
         metrics.EVENTS.labels(self.stage.name).inc(made.events)
 
@@ -226,6 +231,7 @@ class StageWorker:
         attempt = 1
         while True:
             try:
+                await self._membership.sure(self._stopping)
                 started = time.time_ns()
                 await self._run(messages)
                 for message in messages if self._tracer else ():

@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.delivery.fetching import HotFirst, unpacks_raw
+from app.delivery.membership import Membership, watch
 from app.delivery.stretch import StretchDelivery
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,11 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         """Fetch on while records of other partitions wait: aiokafka holds a broker's partitions up for them, 0.1 s."""
         await super().on_start()
-        fetcher = self._ensure_consumer()._fetcher
+        consumer = self._ensure_consumer()
+        # Only a whole worker has a place that somebody asks about.
+        self._membership = getattr(self.consumer.app, "membership", None) or Membership()
+        watch(consumer._coordinator, self._membership)
+        fetcher = consumer._fetcher
         fetcher._prefetch_backoff = 0.0
         unpacks_raw(fetcher, lambda topic: topic in self.consumer.app.tables.changelog_topics)
         HotFirst(fetcher, getattr(self.consumer.app, "quiet_topics", frozenset())).install()
@@ -174,6 +179,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
         A worker that was put out meanwhile works on for a moment on partitions that are another's by then.
         """
+        self._membership.joined()
         self._ensure_consumer()._coordinator._start_heartbeat_task()
         await super().on_partitions_assigned(assigned, generation_id)
 

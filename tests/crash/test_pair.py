@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -167,6 +168,7 @@ async def test_two_workers_answer_right_and_either_may_die_without_loss(
         async with flowing(feeder, crowd):
             await taken_over(pair, straight, report)
             await back_itself(pair, report)
+            await woken_late(pair, report)
         await drained(on_kafka, *pair.both)
     for worker in pair.both:
         assert await worker.stop() == 0
@@ -197,6 +199,22 @@ async def taken_over(pair: Pair, straight: StraightRun, report: Report) -> None:
     )
     dead.start()
     await pair.shared()
+
+
+async def woken_late(pair: Pair, report: Report) -> None:
+    """A worker is frozen until the other has its partitions, and wakes up in the middle of what it did."""
+    frozen = await pair.owner()
+    other = pair.other(frozen)
+    frozen.signal(signal.SIGSTOP)
+
+    async def taken() -> bool:
+        return await assigned(other) == list(range(PARTITIONS)) and await owns_models(other)
+
+    await until(taken, "the other has everything", other, patience=GENEROUS)
+    await asyncio.sleep(2.0)
+    frozen.signal(signal.SIGCONT)
+    await pair.shared()
+    report(f"  frozen until the other had everything: both work again, partitions {await assigned(frozen)} here")
 
 
 async def back_itself(pair: Pair, report: Report) -> None:

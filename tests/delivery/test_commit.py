@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from app.delivery.commit import ENOUGH_ROWS, GroupCommit, Made
+from app.delivery.membership import Abandoned
 from app.delivery.producer import Outgoing
 
 ROW, MARK = b"film|a", b"~mark|ratings"
@@ -256,3 +257,37 @@ async def test_a_batch_that_is_put_while_earlier_ones_settle_is_not_forgotten(st
     await turns()
     await store.end()
     assert store.settled == [(0, True), (1, True)]
+
+
+async def test_what_rests_on_rows_that_were_abandoned_is_left_with_them(store: Store) -> None:
+    await store.put(0)
+    await store.end_send()
+    await store.put(1)
+    await turns()
+    await store.put(2)
+    assert [len(store.sends), len(store.writes)] == [2, 1]
+    await store.end_write(Abandoned())
+    assert store.settled == [(0, False), (2, False)]
+    await store.put(3)
+    await store.end_send()
+    assert store.settled == [(0, False), (2, False), (3, False), (1, False)]
+    assert [len(store.sends), len(store.writes)] == [2, 1], "nothing of these is written"
+    assert store.failures == []
+    assert not store.commits.broken
+    assert store.commits.uncommitted(0) == ()
+
+
+async def test_after_an_abandoned_commit_a_new_beginning_is_made_when_nothing_is_under_way(store: Store) -> None:
+    await store.put(0)
+    await store.end_send()
+    await store.put(1)
+    await turns()
+    await store.end_write(Abandoned())
+    beginning = asyncio.create_task(store.commits.begin_anew())
+    await turns()
+    assert not beginning.done()
+    await store.end_send()
+    await beginning
+    await store.put(0)
+    await store.end()
+    assert store.settled == [(0, False), (1, False), (0, True)]

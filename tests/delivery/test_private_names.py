@@ -15,6 +15,7 @@ import pytest
 import rocksdict
 from aiokafka import client
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.app.base import App
 from faust.channels import Channel
@@ -68,6 +69,8 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
     (PartitionRecords._consumer_record, ["self", "tp", "record"]),
     (FetchResult.__init__, ["self", "tp", "assignment", "partition_records", "backoff"]),
+    (GroupCoordinator._do_heartbeat, ["self"]),
+    (GroupCoordinator.reset_generation, ["self"]),
     (aiokafka.AIOKafkaProducer.create_batch, ["self"]),
     (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),
     (BatchBuilder.append, ["self", "timestamp", "key", "value", "headers"]),

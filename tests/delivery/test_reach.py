@@ -13,7 +13,8 @@ from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
 from app.delivery import stage_worker
 from app.delivery.guard import Reader
-from app.delivery.stage_worker import Abandoned, StageWorker
+from app.delivery.membership import Abandoned
+from app.delivery.stage_worker import StageWorker
 from app.memory import MemoryLog, MemoryTable
 from app.topology import Kind, Stage, TableSpec
 from schemas.base import Record

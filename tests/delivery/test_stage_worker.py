@@ -12,9 +12,10 @@ from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
 from app.delivery import stage_worker
 from app.delivery.guard import Reader
+from app.delivery.membership import Abandoned, Membership
 from app.delivery.producer import partition_of
 from app.delivery.raw import Raw
-from app.delivery.stage_worker import Abandoned, StageWorker
+from app.delivery.stage_worker import StageWorker
 from app.memory import MemoryLog, MemoryTable
 from app.observe import metrics
 from app.topology import Kind, Stage, TableSpec
@@ -38,6 +39,7 @@ class Bench:
         self.outage: list[Exception] = []
         self.kept: list[list[str]] = []
         self.stops = False
+        self.membership = Membership()
         self.writes = 0
         run: Callable[..., Any] = self.keep if kind is Kind.KEEP else self.count
         sections = {} if kind is Kind.KEEP else {"film|": FilmTally}
@@ -53,6 +55,7 @@ class Bench:
             Reader(stage.reads, PARTITIONS, 1_000_000, placed=bool(sections)),
             attempts,
             stopping=lambda: self.stops,
+            membership=self.membership,
         )
 
     async def count(self, message: Message[RatingObserved], tallies: Tallies) -> AsyncIterator[Record]:
@@ -329,6 +332,23 @@ async def test_an_abandoned_batch_leaves_no_row_no_mark_and_no_event(kind: Kind)
     await bench.worker.process(batch)
     assert bench.mark() == 2
     assert (bench.emitted() or bench.kept[-1]) == ["0", "1", "2"]
+
+
+async def test_a_worker_that_was_put_out_of_the_group_writes_nothing_of_what_it_had_begun() -> None:
+    bench = Bench(Kind.DECIDE)
+    batch = bench.rate(0, 1)
+    made = await bench.worker.work(batch)
+    bench.membership.lose()
+    for step in (bench.worker.send(made), bench.worker.write(made), bench.worker.work(batch)):
+        with pytest.raises(Abandoned):
+            await step
+    assert bench.emitted() == []
+    assert bench.mark() is None
+    keep = Bench(Kind.KEEP)
+    keep.membership.lose()
+    with pytest.raises(Abandoned):
+        await keep.worker.process(keep.rate(0))
+    assert keep.kept == []
 
 
 @pytest.mark.parametrize("kind", [Kind.DECIDE, Kind.KEEP])
