@@ -1,4 +1,7 @@
-"""Holds topics that were there before to how long the settings let them remember; what is forgotten must expire."""
+"""Holds topics that were there before to what they are for.
+
+What is forgotten must expire, what nothing else tells must stay, and a dead letter must find room.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from app.delivery.topics import partitions, retention_of
+from app.delivery.producer import MAX_REQUEST_BYTES
+from app.delivery.topics import LARGEST, keeping, partitions
 from app.settings import Settings
+from schemas.events import DeadLettered
 
 log = logging.getLogger(__name__)
 
-RETENTION: Final = "retention.ms"
 TRIES: Final = 20
 _OF_THE_TOPIC: Final = 1
 """Where the value of a setting comes from: the topic itself, and not a default."""
@@ -26,7 +30,7 @@ Configs = dict[str, str]
 
 
 async def keep_as_long(settings: Settings) -> list[str]:
-    """Give Marquee's topics the retention of the settings; which topics had another.
+    """Give Marquee's topics the settings that say what they keep; which topics had others.
 
     Where the brokers do not let that be done, the log says which topics keep what they have. The embedded broker is
     left alone: it forgets all at its end, and what was put back on it is as old as it is.
@@ -37,20 +41,31 @@ async def keep_as_long(settings: Settings) -> list[str]:
     try:
         await admin.start()
         found = await _patiently(admin, list(partitions(settings)))
-        wanted = {topic: retention_of(topic, settings) for topic in found}
-        others = {topic: own for topic, own in found.items() if own.get(RETENTION) != wanted[topic]}
+        # Whatever is not named falls back to its default.
+        wanted = {topic: own | keeping(topic, settings) | _room(topic, own) for topic, own in found.items()}
+        others = {topic: own for topic, own in found.items() if own != wanted[topic]}
         if others:
-            # Whatever is not named falls back to its default.
-            await _alter(admin, {topic: own | {RETENTION: wanted[topic]} for topic, own in others.items()})
+            await _alter(admin, {topic: wanted[topic] for topic in others})
     except (KafkaError, OSError, TimeoutError) as error:
-        log.warning("topics keep the retention that they have: %r", error)
+        log.warning("topics keep the settings that they have: %r", error)
         return []
     finally:
         await admin.close()
     if others:
-        told = ", ".join(f"{topic} ({own.get(RETENTION, 'none')})" for topic, own in sorted(others.items()))
-        log.warning("retention.ms of these topics was another than the settings say, and is changed: %s", told)
+        told = "; ".join(f"{topic} ({_changes(own, wanted[topic])})" for topic, own in sorted(others.items()))
+        log.warning("settings of these topics contradict what they are for, and are changed: %s", told)
     return sorted(others)
+
+
+def _room(topic: str, own: Configs) -> Configs:
+    """A dead letter holds the record that it is about: where it finds no room, the worker cannot go on."""
+    lacking = topic == DeadLettered.topic and int(own.get(LARGEST, "0")) < MAX_REQUEST_BYTES
+    return {LARGEST: str(MAX_REQUEST_BYTES)} if lacking else {}
+
+
+def _changes(own: Configs, wanted: Configs) -> str:
+    changed = {name: value for name, value in wanted.items() if own.get(name) != value}
+    return ", ".join(f"{name}: {own.get(name, 'not set')}, now {value}" for name, value in changed.items())
 
 
 async def _patiently(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, Configs]:

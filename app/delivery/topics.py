@@ -28,6 +28,7 @@ FOR_EVER: Final = ("training-ratings", "training-reviews", *_FILMS)
 """The truth of films, and the order that models learnt in: neither can be derived again, so neither expires."""
 TAKES_ANYTHING: Final = ("dead-letters", *SOURCE_TOPICS)
 """Topics that must accept oversized records, so that these can be refused with a reason."""
+LARGEST: Final = "max.message.bytes"
 
 
 def partitions(settings: Settings) -> dict[str, int]:
@@ -75,10 +76,16 @@ def retention_of(topic: str, settings: Settings) -> str:
     return "-1" if topic in FOR_EVER else str(int(settings.topics.retention_days * 86_400_000))
 
 
-def _new(topic: str, count: int, settings: Settings) -> NewTopic:
+def keeping(topic: str, settings: Settings) -> dict[str, str]:
+    """The settings of a topic that say what it keeps: no compaction, no other limit where it keeps all for ever."""
     configs = {"cleanup.policy": "delete", "retention.ms": retention_of(topic, settings)}
+    return configs | {"retention.bytes": "-1"} if topic in FOR_EVER else configs
+
+
+def _new(topic: str, count: int, settings: Settings) -> NewTopic:
+    configs = keeping(topic, settings)
     if topic in TAKES_ANYTHING:
-        configs["max.message.bytes"] = str(MAX_REQUEST_BYTES)
+        configs[LARGEST] = str(MAX_REQUEST_BYTES)
     return NewTopic(topic, count, settings.broker.replication, topic_configs=configs)
 
 

@@ -38,13 +38,38 @@ async def test_a_topic_with_another_retention_is_given_the_one_of_the_settings_a
         await declare(settings)
         with caplog.at_level(logging.WARNING):
             assert await keep_as_long(settings) == ["images-found"]
-        assert "images-found (-1)" in caplog.text
+        assert "retention.ms: -1, now 172800000" in caplog.text
         # A broker that is asked hears of it from the controller a little later.
         while await keep_as_long(settings):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         found = await _configs(admin, ["images-found", "ratings", "images-kept"])
-        assert found["images-found"] == before | {"retention.ms": "172800000"}
+        assert found["images-found"] == before | {"cleanup.policy": "delete", "retention.ms": "172800000"}
         assert found["ratings"]["retention.ms"] == "-1"
         assert found["images-kept"]["retention.ms"] == "172800000"
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_that_would_lose_records_or_has_no_room_for_dead_letters_is_mended(bootstrap: str) -> None:
+    settings = Settings(broker=Broker(url=f"kafka://{bootstrap}"))
+    thrifty = {"cleanup.policy": "compact,delete", "retention.bytes": "100000000"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics(
+            [
+                NewTopic("ratings", 4, 1, topic_configs=thrifty),
+                NewTopic("dead-letters", 1, 1),
+                NewTopic("reviews", 4, 1),
+            ]
+        )
+        await declare(settings)
+        assert await keep_as_long(settings) == ["dead-letters", "ratings", "reviews"]
+        while await keep_as_long(settings):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        found = await _configs(admin, ["dead-letters", "ratings", "reviews"])
+        for topic in ("ratings", "reviews"):
+            assert found[topic] == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+        assert int(found["dead-letters"]["max.message.bytes"]) == 16 << 20
     finally:
         await admin.close()
