@@ -22,6 +22,8 @@ MOST_FULL_SECONDS: Final = 0.8
 """The same after many looks in vain, each of which makes this wait twice as long."""
 SHORT_WAIT_MS: Final = 20
 """For a fetch that does not name every partition: what the others get meanwhile has to wait for its end."""
+ISOLATION: Final = "read_committed"
+"""What a transaction took back was never said. An open one holds its partition up until the brokers give it up."""
 LONG_WAIT_MS: Final = 100
 """For one that does: the first record anywhere ends it."""
 
@@ -71,7 +73,10 @@ def unpacks_raw(fetcher: Any, stays: Callable[[str], bool]) -> None:
 
 
 class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """aiokafka's consumer without those stalls, whose records are Raw."""
+    """aiokafka's consumer without those stalls, whose records are Raw, none of them of a transaction taken back."""
+
+    def __init__(self, *topics: str, **settings: Any) -> None:
+        super().__init__(*topics, isolation_level=ISOLATION, **settings)
 
     async def start(self) -> None:
         """Connect."""

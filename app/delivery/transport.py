@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.delivery.fetching import HotFirst, unpacks_raw
+from app.delivery.fetching import ISOLATION, HotFirst, unpacks_raw
 from app.delivery.membership import Membership, watch
 from app.delivery.stretch import StretchDelivery
 
@@ -145,6 +145,12 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that talks to the broker, which never waits long for what is idle."""
 
     logger = logging.getLogger("faust.consumer")
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        """As Faust makes it, but without what a transaction took back."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = ISOLATION
+        return consumer
 
     async def on_start(self) -> None:
         """Fetch on while records of other partitions wait: aiokafka holds a broker's partitions up for them, 0.1 s."""

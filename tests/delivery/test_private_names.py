@@ -47,6 +47,7 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
         ["self", "consumer", "active_partitions", "timeout", "max_records"],
     ),
     (driver.AIOKafkaConsumerThread.on_start, ["self"]),
+    (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
     (aiokafka.AIOKafkaConsumer.pause, ["self", "partitions"]),
     (aiokafka.AIOKafkaConsumer.paused, ["self"]),
     (driver.AIOKafkaConsumerThread.seek_to_beginning, ["self", "partitions"]),
