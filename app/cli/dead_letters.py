@@ -119,6 +119,9 @@ async def replay(
         for origin, record in records.items():
             key = None if record.key_base64 is None else base64.b64decode(record.key_base64)
             content = value if value is not None else await original(settings, record)
+            if key is None and content is None:
+                # aiokafka sends no record of nothing; an empty key says as little.
+                key = b""
             await producer.send_and_wait(
                 record.origin_topic,
                 content,

@@ -70,6 +70,14 @@ def test_a_record_with_an_id_that_is_none_gets_that_of_its_place(connected: Marq
     assert on_topic(broker, "ratings")[-1].headers[-2:] == [("x", b"1"), ("ce_id", b"ratings-1-42")]
 
 
+def test_a_tombstone_without_a_key_goes_back_like_any_other(connected: Marquee, broker: Broker) -> None:
+    letters = [put_dead_letter(broker, None, offset=45, key=None), put_dead_letter(broker, VALUE, offset=46)]
+    assert connected.json("dlq", "replay", *letters)["replayed"] == letters
+    tombstone, other = on_topic(broker, "ratings")[-2:]
+    assert (tombstone.key or b"", tombstone.value, dict(tombstone.headers)["ce_id"]) == (b"", None, b"ratings-1-45")
+    assert other.value == VALUE
+
+
 def test_a_record_that_several_stages_gave_up_is_sent_once(connected: Marquee, broker: Broker) -> None:
     letters = [put_dead_letter(broker, VALUE, offset=43, stage=stage) for stage in ("clean", "latest", "intake")]
     other = put_dead_letter(broker, VALUE, offset=44)
