@@ -22,10 +22,10 @@ MOST_FULL_SECONDS: Final = 0.8
 """The same after many looks in vain, each of which makes this wait twice as long."""
 SHORT_WAIT_MS: Final = 20
 """For a fetch that does not name every partition: what the others get meanwhile has to wait for its end."""
-ISOLATION: Final = "read_committed"
-"""What a transaction took back was never said. An open one holds its partition up until the brokers give it up."""
 LONG_WAIT_MS: Final = 100
 """For one that does: the first record anywhere ends it."""
+ISOLATION: Final = "read_committed"
+"""What a transaction took back was never said. An open one holds its partition up until the brokers give it up."""
 
 
 def without_stalls(fetcher: Any) -> None:

@@ -230,8 +230,9 @@ class StageWorker:
             return []
         attempt = 1
         while True:
+            # Not below, where what is raised is taken for a fault of the records.
+            await self._membership.sure(self._stopping)
             try:
-                await self._membership.sure(self._stopping)
                 started = time.time_ns()
                 await self._run(messages)
                 for message in messages if self._tracer else ():

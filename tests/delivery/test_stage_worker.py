@@ -351,6 +351,18 @@ async def test_a_worker_that_was_put_out_of_the_group_writes_nothing_of_what_it_
     assert keep.kept == []
 
 
+async def test_no_record_is_blamed_for_what_a_worker_may_not_write_any_more() -> None:
+    bench = Bench(Kind.KEEP, attempts=1)
+
+    def put_out(_: RatingObserved) -> None:
+        bench.membership.lose()
+        raise ValueError("one of these cannot be kept")
+
+    bench.trouble = put_out
+    with pytest.raises(Abandoned):
+        await bench.worker.work(bench.rate(0, 1))
+
+
 @pytest.mark.parametrize("kind", [Kind.DECIDE, Kind.KEEP])
 async def test_what_says_that_the_worker_must_stop_is_not_handled(kind: Kind) -> None:
     bench = Bench(kind)
