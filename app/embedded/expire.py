@@ -27,7 +27,8 @@ LIMITED: Final = frozenset(
 BOOK: Final = "limits.json"
 NEVER: Final = "~"
 """Later than any date."""
-_SIGN: Final = b'"expires_at":"'
+_NAME: Final = b'"expires_at"'
+_ESCAPE: Final = b"\\u"
 
 
 class _Terms(msgspec.Struct, frozen=True):
@@ -140,13 +141,18 @@ class Limits:
 def ends_at(record: ArchivedRecord) -> str | None:
     """Until when a record may be stored; None: for ever. A dead letter may be for as long as what it holds."""
     value = record.value
-    if value is None or (_SIGN not in value and b"value_base64" not in value):
+    if value is None or not (_may_end(value) or b"value_base64" in value):
         return None
     try:
         said = _said(value)
         if isinstance(said.value_base64, str):
             inner = base64.b64decode(said.value_base64)
-            said = _said(inner) if _SIGN in inner else said
+            said = _said(inner) if _may_end(inner) else said
     except (*UNREADABLE, binascii.Error):
         return None
     return said.terms.expires_at if said.terms is not None else None
+
+
+def _may_end(value: bytes) -> bool:
+    """Whether it is worth decoding: others put blanks where they like, and may write any letter as an escape."""
+    return _NAME in value or _ESCAPE in value

@@ -109,6 +109,24 @@ def test_what_states_no_limit_has_none(value: bytes | None) -> None:
     assert ends_at(ArchivedRecord(0, 0, b"k", value)) is None
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        b'"terms": {"train": true, "expires_at": "2000-01-01T00:00:00Z"}',
+        b'"terms":{"expires_at"\n:\n"2000-01-01T00:00:00Z"}',
+        b'"\\u0074erms":{"\\u0065xpires_at":"2000-01-01T00:00:00Z"}',
+    ],
+)
+def test_a_limit_is_found_however_whoever_sent_it_writes_json(tmp_path: Path, terms: bytes) -> None:
+    sent = ArchivedRecord(0, START, b"tt1", b'{"film_id": "tt1", ' + terms + b"}")
+    assert ends_at(sent) == "2000-01-01T00:00:00Z"
+    assert ends_at(letter(1, sent)) == "2000-01-01T00:00:00Z"
+    limits = Limits(tmp_path)
+    archive(tmp_path, limits, "ratings", sent, review(1, None))
+    assert pass_over(limits, 0) == 1
+    assert fillers(tmp_path, "ratings") == [True, False]
+
+
 def test_a_text_that_speaks_of_limits_is_not_taken_for_one() -> None:
     assert ends_at(review(0, None, '"terms":{"expires_at":"2000-01-01T00:00:00Z"}')) is None
 
