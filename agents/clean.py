@@ -81,7 +81,7 @@ def check_film(film_id: str) -> None:
 
 
 def score_of(value: float, best: float | None, worst: float | None) -> float:
-    """`value` on 0 to 10: ten times its share of `best`, so that 8.8 of 10 stays 8.8.
+    """`value` on 0 to 10: ten times its share of `best`, so that 8.8 of 10 stays 8.8. A negative zero becomes 0.0.
 
     Raises Rejected where the value is not on its own scale, or the scale is none.
     """
@@ -93,7 +93,8 @@ def score_of(value: float, best: float | None, worst: float | None) -> float:
         raise Rejected(f"scale {bottom:g} to {top:g} is none: 0 <= worst < best is needed")
     if not bottom <= value <= top:
         raise Rejected(f"value: {value:g} is outside its scale of {bottom:g} to {top:g}")
-    return BEST_SCORE * value / top
+    # Rounding takes 0.81 of 0.81 a little above 10, which no later stage reads.
+    return min(BEST_SCORE, BEST_SCORE * value / top) + 0.0
 
 
 def _row(message: Message[RatingObserved], score: float, before: SeenRating | None, counted: int) -> SeenRating | None:

@@ -27,13 +27,22 @@ class Message(msgspec.Struct, Generic[R], frozen=True):
 
     @property
     def received_at(self) -> str:
-        """When the record entered the log, RFC 3339 in UTC with milliseconds."""
-        return rfc3339(self.timestamp)
+        """When the record entered the log, RFC 3339 in UTC with milliseconds.
+
+        Raises Rejected for a moment of no calendar, as a sender's clock in microseconds gives.
+        """
+        try:
+            return rfc3339(self.timestamp)
+        except (ValueError, OverflowError) as error:
+            raise Rejected(f"timestamp: {self.timestamp} is no moment in milliseconds since 1970") from error
 
 
 @lru_cache(maxsize=4096)
 def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC; kept, because the events of a batch share theirs."""
+    """Milliseconds since 1970 as RFC 3339 in UTC; kept, because the events of a batch share theirs.
+
+    Raises ValueError or OverflowError outside the years 1 to 9999.
+    """
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_second(seconds)}.{rest:03d}Z"
 
@@ -41,7 +50,8 @@ def rfc3339(milliseconds: int) -> str:
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
     # Where events come one at a time, each has a millisecond of its own.
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    # As strftime writes it, a year before 1000 has fewer than four digits.
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def readable_moment(name: str, text: str | None) -> str | None:
