@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -85,10 +86,13 @@ def position_of(cursor: str | None, sort: str, order: Order) -> Position | None:
 
 
 def words_filter(field: str, search: str | None) -> Filter | None:
-    """The filter of a search in normalised text; None where it holds no letter or digit, so that nothing can match."""
+    """The filter of a search in normalised text, which is the bare text where that holds no letter or digit.
+
+    None where nothing can match.
+    """
     if search is None or not search.strip():
         return {}
-    words = search_words(search)
+    words = search_words(search) or [re.escape(signs) for signs in search.casefold().split() if signs.isprintable()]
     return {"$and": [{field: {"$regex": word}} for word in words]} if words else None
 
 

@@ -54,6 +54,28 @@ async def test_titles_are_found_as_people_type_them(store: Store) -> None:
         assert [row.film_id for row in (await store.films.films(search=search)).items] == [found]
 
 
+SIGNS = {"tt0000011": "!!!", "tt0000012": "$", "tt0000013": "🎬 🎞️", "tt0000014": "$9.99"}
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("!!!", ["tt0000011"]),
+        ("$", ["tt0000012"]),
+        ("🎞️ 🎬", ["tt0000013"]),
+        ("$9", ["tt0000014"]),
+        (".", []),
+        ("\x00", []),
+        ("($", []),
+    ],
+)
+async def test_titles_without_letters_and_digits_are_found_by_their_signs(
+    store: Store, search: str, found: list[str]
+) -> None:
+    await store.projections.put_films([film(name, title=title) for name, title in SIGNS.items()])
+    assert [row.film_id for row in (await store.films.films(search=search)).items] == found
+
+
 async def many(store: Store, seed: int) -> None:
     """Films with ties and gaps in everything that they can be sorted by."""
     rng = random.Random(seed)
