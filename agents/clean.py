@@ -37,9 +37,7 @@ async def clean_rating(
     check_film(rating.film_id)
     observed_at = readable_moment("observed_at", rating.observed_at)
     tally = tallies.get(rating.film_id) or FilmTally()
-    # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
-    group = "approval" if rating.kind == "approval" else "rating"
-    key = f"{rating.film_id}|{group}|{fenced(rating.source)}|{rating.source_record_id}"
+    key = row_of(rating)
     before = seen.get(key)
     row = _row(message, score, before, tally.counted)
     if row is None:
@@ -72,6 +70,13 @@ async def clean_rating(
         terms=rating.terms,
         joins=row.joins,
     )
+
+
+def row_of(rating: RatingObserved) -> str:
+    """Under which key the stage remembers a source record."""
+    # An approval is no rating of the film's mean: it never replaces one, even under the same record id.
+    group = "approval" if rating.kind == "approval" else "rating"
+    return f"{rating.film_id}|{group}|{fenced(rating.source)}|{rating.source_record_id}"
 
 
 def check_film(film_id: str) -> None:

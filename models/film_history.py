@@ -28,9 +28,25 @@ class FilmHistory(msgspec.Struct, array_like=True, gc=False):
     features: Features | None = None
     error_sum: float = 0.0
     labelled: int = 0
+    lost: list[list[int]] = []
+    """Ordinals that were counted and are not in the log any more, as [first, last]: their sources' terms are over."""
 
-    def count(self, score: float, adjusted: float) -> None:
-        """One more rating."""
+    @property
+    def counted(self) -> int:
+        """The highest ordinal so far: how many ratings were ever counted, also where their records are gone."""
+        return self.n + sum(last - first + 1 for first, last in self.lost) if self.lost else self.n
+
+    def lacks(self, ordinal: int) -> bool:
+        """Whether a changed rating's earlier versions are not among what was counted here."""
+        return ordinal > self.counted or any(first <= ordinal <= last for first, last in self.lost)
+
+    def count(self, ordinal: int, score: float, adjusted: float) -> None:
+        """One more rating, which is the film's n-th by its `ordinal`."""
+        highest = self.counted
+        if ordinal > highest + 1:
+            self.lost.append([highest + 1, ordinal - 1])
+        elif self.lost:
+            self._found(ordinal)
         self.n += 1
         self.total += score
         self.adjusted += adjusted
@@ -44,11 +60,12 @@ class FilmHistory(msgspec.Struct, array_like=True, gc=False):
 
         The last ten scores are the window of every label that is still out, so those change with it.
         """
-        if not 1 <= ordinal <= self.n:
+        rank = ordinal - sum(min(last, ordinal) - first + 1 for first, last in self.lost if first <= ordinal)
+        if not 1 <= rank <= self.n:
             return False
         self.total += difference
         self.adjusted += difference
-        place = ordinal - 1 - (self.n - len(self.recent))
+        place = rank - 1 - (self.n - len(self.recent))
         if place >= 0:
             self.recent[place] = score
         return True
@@ -82,3 +99,12 @@ class FilmHistory(msgspec.Struct, array_like=True, gc=False):
             return None
         predicted, linear, grown, *seen = _PENDING.unpack(self.pending[-1])
         return Evidence(self.n, *seen), (predicted, linear, grown)
+
+    def _found(self, ordinal: int) -> None:
+        """A later version of a rating whose first one is gone takes its ordinal up again."""
+        self.lost = [
+            part
+            for first, last in self.lost
+            for part in (([first, ordinal - 1], [ordinal + 1, last]) if first <= ordinal <= last else ([first, last],))
+            if part[0] <= part[1]
+        ]

@@ -94,7 +94,7 @@ class RatingLearner:
             film = self._films[record.film_id] = FilmHistory()
         if record.facts is not None:
             film.features = film_features(record.facts)
-        counted = record.kind != "approval" and (record.replaces is None or record.joins)
+        counted = record.kind != "approval" and (record.replaces is None or record.joins or film.lacks(record.ordinal))
         if counted:
             self._count_rating(film, record)
         elif record.kind != "approval":
@@ -122,7 +122,7 @@ class RatingLearner:
             film_id=record.film_id,
             predicted=predicted[0],
             current_mean=min(10.0, max(0.0, film.total / film.n)) if film.n else None,
-            n_ratings=film.n,
+            n_ratings=film.counted,
             model=MODEL,
             model_version=self.model_version,
             predicted_at=record.received_at,
@@ -147,7 +147,7 @@ class RatingLearner:
         self._prior.learn_one(film.features or _NO_FEATURES, score - self._global_mean)
         if self._regressor.mixture.wants_preview(film.n) and (latest := film.latest()):
             self._regressor.preview(*latest, score)
-        film.count(score, score - offset)
+        film.count(record.ordinal, score, score - offset)
         due = film.due()
         if due is not None:
             self._learn(*due)

@@ -10,16 +10,18 @@ from typing import Any, Final
 
 import msgspec
 
+from agents.clean import row_of
 from agents.messages import Message
 from app.delivery.producer import Outgoing
 from app.embedded.compact import TRAINING_SOURCES
+from app.embedded.expire import read_limits
 from app.embedded.history import records
 from app.embedded.partition_log import archived_topics
 from app.embedded.segment import UNREADABLE
 from app.topology import FACTS, Stage
 from schemas.base import Record
 from schemas.catalogue import SOURCE_TOPICS
-from schemas.entities import FilmFacts
+from schemas.entities import FilmFacts, FilmTally
 from schemas.envelope import Headers
 from schemas.events import DeadLettered, Facts
 
@@ -30,6 +32,7 @@ class _Lesson(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     facts: Facts | None = None
+    ordinal: int | None = None
 
 
 class _Letter(msgspec.Struct, frozen=True):
@@ -54,6 +57,8 @@ class Known:
         """For each training topic, the last source offset of each partition that it has a record of."""
         self.told: dict[Origin, FilmFacts] = {}
         """The facts that training records brought, by the rating that they came with."""
+        self.ordinals: dict[Origin, int] | None = None
+        """Where sources' terms took records away: which of its film's ratings each was that left a training record."""
         self._ids: set[int] = set()
         self._topics: set[str] = set()
 
@@ -61,6 +66,8 @@ class Known:
     def of(cls, directory: Path, derived: set[str]) -> Known:
         """What the archive has of the topics in `derived`. Raises ArchiveDamagedError."""
         found = cls()
+        if read_limits(directory).erased:
+            found.ordinals = {}
         for topic in derived.intersection(archived_topics(directory)):
             if topic in TRAINING_SOURCES:
                 found._note_lessons(directory, topic)
@@ -85,7 +92,8 @@ class Known:
     def as_then(self, stage: Stage) -> Stage:
         """A stage that looks facts up, made to see those that it saw when the training records were made.
 
-        Facts and ratings come on different topics, so only the training records say which came first.
+        Facts and ratings come on different topics, so only the training records say which came first. Ratings that
+        are gone from the archive were counted then, and models know the others by their place among all.
         """
         if FACTS not in stage.looks_up:
             return stage
@@ -93,11 +101,18 @@ class Known:
         covered = next(self.covered[made.topic] for made in stage.emits if made.topic in self.covered)
 
         async def seeing(message: Message[Any], seen: Any, tallies: Any, facts: Any) -> AsyncIterator[Record]:
-            if message.offset <= covered.get(message.partition, -1):
+            done = message.offset <= covered.get(message.partition, -1)
+            if done:
                 told = self.told.get((message.partition, message.offset))
                 facts = {} if told is None else {message.data.film_id: told}
+            row = row_of(message.data)
+            before = seen.get(row), tallies.get(message.data.film_id) or FilmTally()
             async for record in run(message, seen, tallies, facts):
                 yield record
+            if done and self.ordinals is not None:
+                _count_as_then(
+                    self.ordinals.get((message.partition, message.offset)), message, row, before, seen, tallies
+                )
 
         return replace(stage, run=seeing)
 
@@ -108,10 +123,32 @@ class Known:
                 lesson = _lesson(raw.value or b"")
             except UNREADABLE:
                 continue
+            if self.ordinals is not None and lesson.ordinal is not None:
+                self.ordinals[lesson.partition, lesson.offset] = lesson.ordinal
             covered[lesson.partition] = max(lesson.offset, covered.get(lesson.partition, -1))
             if lesson.facts is not None:
                 digest = hashlib.blake2b(msgspec.json.encode(lesson.facts), digest_size=8).hexdigest()
                 self.told[lesson.partition, lesson.offset] = FilmFacts(facts=lesson.facts, digest=digest)
+
+
+def _count_as_then(
+    ordinal: int | None, message: Message[Any], row: str, before: tuple[Any, FilmTally], seen: Any, tallies: Any
+) -> None:
+    """Give what was counted the place that it had; what left no training record was a repeat of what is gone."""
+    film, (known, tally) = message.data.film_id, before
+    now = seen.get(row)
+    if now is None or now.offset != message.offset:
+        return
+    counted = tallies[film]
+    if ordinal is not None:
+        seen[row] = msgspec.structs.replace(now, ordinal=ordinal)
+        tallies[film] = msgspec.structs.replace(counted, counted=max(tally.counted, ordinal))
+        return
+    tallies[film] = msgspec.structs.replace(counted, counted=tally.counted)
+    if known is None:
+        del seen[row]
+    else:
+        seen[row] = known
 
 
 def _identity(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> int:

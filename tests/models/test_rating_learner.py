@@ -154,11 +154,11 @@ def test_an_approval_is_predicted_for_but_counts_in_no_mean() -> None:
     assert (third.current_mean, third.n_ratings) == (4.0, 1)
 
 
-def test_a_replacement_of_what_was_never_counted_is_predicted_for_and_left_aside() -> None:
+def test_a_replacement_of_what_is_not_in_the_log_is_counted_as_it_is() -> None:
     learner = RatingLearner()
     said = learner.observe(rating("tt1", 9.0, 0, replaces=3.0, ordinal=4))
     assert said is not None
-    assert (said.current_mean, said.n_ratings) == (None, 0)
+    assert (said.current_mean, said.n_ratings) == (9.0, 4)
 
 
 def test_metadata_moves_the_prediction_of_an_unrated_film() -> None:
