@@ -163,6 +163,9 @@ async def forget_derived(data_dir: Path, store: Store, documents: Documents) -> 
     if documents is Documents.UNSURE:
         await store.clear_projections()
         CursorStore(data_dir).forget()
+    else:
+        # What is told anew of records that are gone from the archive is then not taken for what stands here.
+        await store.expiry.remove(rfc3339(int(time.time() * 1000)))
 
 
 async def _at_once() -> None:

@@ -51,9 +51,13 @@ class Expiry:
 
         `tell` hears first of mentions that go: their text also stands in a table.
         """
-        gone = {name: await self._collection(name, follower, at) for name, follower in FOLLOWERS.items()}
+        gone = await self.remove(at)
         gone[MENTIONS] = await self._mentions(at, tell)
         return gone
+
+    async def remove(self, at: str) -> dict[str, int]:
+        """The ratings and reviews among what a sweep removes; nobody needs to hear of them."""
+        return {name: await self._collection(name, follower, at) for name, follower in FOLLOWERS.items()}
 
     async def due(self, at: str) -> int:
         """How many documents there are that a sweep would remove, not counting what goes with them."""

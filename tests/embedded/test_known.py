@@ -11,7 +11,11 @@ from app.embedded.fillers import is_filler
 from app.embedded.history import archive_dir, records
 from app.embedded.known import Known
 from app.embedded.partition_log import PartitionLog, write_partition_count
+from app.embedded.putting_back import Documents
+from app.embedded.remake import forget_derived
 from app.embedded.segment import ArchivedRecord
+from app.storage.documents import RATINGS
+from app.storage.memory import MemoryStore
 from app.topology import film_topology
 from schemas.catalogue import decode, encode
 from schemas.entities import FilmTally, SeenRating
@@ -86,6 +90,20 @@ async def test_a_later_version_keeps_the_place_of_a_first_one_that_is_gone(tmp_p
         row: kept.ordinal for row, kept in then.seen.items()
     }
     assert again.tallies == then.tallies
+
+
+async def test_a_rating_that_comes_anew_after_its_term_is_not_taken_for_the_one_that_is_gone(tmp_path: Path) -> None:
+    store, tables = MemoryStore(), Tables()
+    over, new = said("1", 2, SourceTerms(expires_at="2026-01-01T00:00:00Z")), said("1", 5)
+    for value in (over, new):
+        (made,) = await tables.take(CLEAN.run, 0, value)
+        message = Message(made, Envelope("e", "c"), made.topic, 0, 0, START)
+        await store.projections.put_ratings([message])
+        # A start makes the tables anew from an archive that does not have it any more.
+        tables = Tables()
+        await forget_derived(tmp_path, store, Documents.COMPLETE)
+    (kept,) = await store.documents[RATINGS].find({})
+    assert (kept["score"], "expires_at" in kept) == (5.0, False)
 
 
 async def test_a_repeat_of_what_is_gone_is_no_rating_of_its_own(tmp_path: Path) -> None:
