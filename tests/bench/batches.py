@@ -15,5 +15,9 @@ async def batch_sizes(web_url: str) -> str:
         found: dict[str, dict[str, float]] = {}
         for name, stage, value in _SAMPLE.findall(await response.text()):
             found.setdefault(stage, {})[name] = float(value)
-    sizes = {s: f["events_total"] / f["stage_seconds_count"] for s, f in found.items() if f.get("stage_seconds_count")}
+    sizes = {
+        s: f.get("events_total", 0.0) / f["stage_seconds_count"]
+        for s, f in found.items()
+        if f.get("stage_seconds_count")
+    }
     return ", ".join(f"{stage} {size:.0f}" for stage, size in sizes.items() if size)
