@@ -12,6 +12,7 @@ from typing import Any, Final
 from agents.errors import Unavailable
 from app.background import begin
 from app.collecting.service import CollectorService, asked_on_registration
+from app.connectors.storage_terms import days_stored
 from app.delivery.guard import Reader
 from app.delivery.producer import Producer
 from app.delivery.retention import keep_as_long
@@ -152,7 +153,7 @@ class Worker:
             # Faust starts nothing more of an app that was told to stop.
             return
         await declare(self.settings)
-        await keep_as_long(self.settings)
+        await keep_as_long(self.settings, min(days_stored(self.settings).values(), default=None))
         for producer in self._producers:
             await producer.start()
         self._indexing = begin(self._ensure_indexes(), "making the indexes of MongoDB")

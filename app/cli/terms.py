@@ -14,7 +14,9 @@ DAY_MS: Final = 86_400_000
 
 async def check_terms(settings: Settings) -> Check:
     """Whether records whose sources limit their storage leave the broker in time; documents always do."""
-    limits = limited(settings)
+    from app.connectors.storage_terms import days_stored
+
+    limits = days_stored(settings)
     if not limits:
         return Check("terms", True, "no connector limits how long its data may be stored")
     days = min(limits.values())
@@ -30,26 +32,10 @@ async def check_terms(settings: Settings) -> Check:
     if not longer:
         return Check("terms", True, f"{told}: documents hourly, topics as the brokers expire them")
     fix = (
-        f"to bound that, set retention.ms={days * DAY_MS} on these topics (kafka-configs --alter); what expires there "
-        "can no longer be learnt anew"
+        f"to bound that, set retention.ms={days * DAY_MS} on these topics (kafka-configs --alter), which workers leave "
+        "as it is while connectors limit it so; what expires there can no longer be learnt anew"
     )
     return Check("terms", True, f"{told}: documents go hourly, but records stay for longer on {', '.join(longer)}", fix)
-
-
-def limited(settings: Settings) -> dict[str, int]:
-    """The connectors whose data may be stored for so many days only; those that cannot be used are left out."""
-    from app.connectors.registry import config_of
-    from app.settings import ConfigError
-
-    found = {}
-    for name, table in settings.connectors.items():
-        try:
-            days = config_of(name, table).terms.ttl_days
-        except ConfigError:
-            continue
-        if days is not None:
-            found[name] = days
-    return found
 
 
 async def retention(settings: Settings) -> dict[str, int]:

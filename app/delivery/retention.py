@@ -16,12 +16,15 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.delivery.producer import MAX_REQUEST_BYTES
-from app.delivery.topics import LARGEST, keeping, partitions
+from app.delivery.topics import FOR_EVER, LARGEST, keeping, partitions
+from app.embedded.expire import LIMITED
 from app.settings import Settings
 from schemas.events import DeadLettered
 
 log = logging.getLogger(__name__)
 
+RETENTION: Final = "retention.ms"
+DAY_MS: Final = 86_400_000
 TRIES: Final = 20
 _OF_THE_TOPIC: Final = 1
 """Where the value of a setting comes from: the topic itself, and not a default."""
@@ -29,9 +32,11 @@ _OF_THE_TOPIC: Final = 1
 Configs = dict[str, str]
 
 
-async def keep_as_long(settings: Settings) -> list[str]:
+async def keep_as_long(settings: Settings, days_stored: int | None = None) -> list[str]:
     """Give Marquee's topics the settings that say what they keep; which topics had others.
 
+    `days_stored`: for how long the strictest source lets its data be stored. Whoever gave topics with such data that
+    retention, or a longer one, meant it so.
     Where the brokers do not let that be done, the log says which topics keep what they have. The embedded broker is
     left alone: it forgets all at its end, and what was put back on it is as old as it is.
     """
@@ -42,7 +47,10 @@ async def keep_as_long(settings: Settings) -> list[str]:
         await admin.start()
         found = await _patiently(admin, list(partitions(settings)))
         # Whatever is not named falls back to its default.
-        wanted = {topic: own | keeping(topic, settings) | _room(topic, own) for topic, own in found.items()}
+        wanted = {
+            topic: own | keeping(topic, settings) | _room(topic, own) | _bound(topic, own, days_stored)
+            for topic, own in found.items()
+        }
         others = {topic: own for topic, own in found.items() if own != wanted[topic]}
         if others:
             await _alter(admin, {topic: wanted[topic] for topic in others})
@@ -61,6 +69,14 @@ def _room(topic: str, own: Configs) -> Configs:
     """A dead letter holds the record that it is about: where it finds no room, the worker cannot go on."""
     lacking = topic == DeadLettered.topic and int(own.get(LARGEST, "0")) < MAX_REQUEST_BYTES
     return {LARGEST: str(MAX_REQUEST_BYTES)} if lacking else {}
+
+
+def _bound(topic: str, own: Configs, days_stored: int | None) -> Configs:
+    """The retention that a topic has, which stays for ever otherwise, where sources limit how long that may be."""
+    if days_stored is None or topic not in LIMITED.intersection(FOR_EVER):
+        return {}
+    long_enough = int(own.get(RETENTION, "-1")) >= days_stored * DAY_MS
+    return {RETENTION: own[RETENTION]} if long_enough else {}
 
 
 def _changes(own: Configs, wanted: Configs) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from app.delivery.retention import _configs, keep_as_long
+from app.delivery.retention import DAY_MS, _configs, keep_as_long
 from app.delivery.topics import declare
 from app.settings import Broker, Settings, Topics
 from tests.crash.servers import emptied
@@ -71,5 +71,23 @@ async def test_a_topic_that_would_lose_records_or_has_no_room_for_dead_letters_i
         for topic in ("ratings", "reviews"):
             assert found[topic] == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
         assert int(found["dead-letters"]["max.message.bytes"]) == 16 << 20
+    finally:
+        await admin.close()
+
+
+async def test_who_bounds_what_sources_let_be_stored_for_so_long_only_is_let_do_so(bootstrap: str) -> None:
+    settings = Settings(broker=Broker(url=f"kafka://{bootstrap}"))
+    six_days = {"cleanup.policy": "delete", "retention.ms": str(6 * DAY_MS), "retention.bytes": "-1"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 4, 1, topic_configs=six_days) for name in ("ratings", "reviews")])
+        await declare(settings)
+        assert await keep_as_long(settings, 6) == []
+        assert (await _configs(admin, ["ratings"]))["ratings"] == six_days
+        assert await keep_as_long(settings, 7) == ["ratings", "reviews"], "shorter than any source asks for"
+        while await keep_as_long(settings):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert (await _configs(admin, ["ratings"]))["ratings"]["retention.ms"] == "-1"
     finally:
         await admin.close()
