@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, MutableMapping
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from schemas.entities import FilmFacts
 from schemas.events import Facts, FactsObserved
 from schemas.ids import FILM_ID_FORMS, is_film_id
 from schemas.terms import may_train
+
+MOST_GENRES: Final = 64
+"""Facts of several sources travel in one record, with a rating: a broker takes one of about a megabyte."""
 
 
 async def merge_facts(message: Message[FactsObserved], known: MutableMapping[str, FilmFacts]) -> AsyncIterator[Record]:
@@ -35,7 +39,7 @@ async def merge_facts(message: Message[FactsObserved], known: MutableMapping[str
     merged = Facts(
         title=said.title or old.title,
         year=said.year if said.year is not None else old.year,
-        genres=said.genres or old.genres,
+        genres=(said.genres or old.genres)[:MOST_GENRES],
         runtime_minutes=said.runtime_minutes if said.runtime_minutes is not None else old.runtime_minutes,
         budget=said.budget if said.budget is not None else old.budget,
         plot=plot or old.plot,

@@ -16,10 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from app.delivery.producer import MAX_REQUEST_BYTES
-from app.delivery.topics import FOR_EVER, LARGEST, keeping, partitions
+from app.delivery.topics import FOR_EVER, LARGEST, ROOMY, keeping, partitions
 from app.embedded.expire import LIMITED
 from app.settings import Settings
-from schemas.events import DeadLettered
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,8 @@ async def keep_as_long(settings: Settings, days_stored: int | None = None) -> li
 
 
 def _room(topic: str, own: Configs) -> Configs:
-    """A dead letter holds the record that it is about: where it finds no room, the worker cannot go on."""
-    lacking = topic == DeadLettered.topic and int(own.get(LARGEST, "0")) < MAX_REQUEST_BYTES
+    """What holds other records may be larger than they: where it finds no room, the worker cannot go on."""
+    lacking = topic in ROOMY and int(own.get(LARGEST, "0")) < MAX_REQUEST_BYTES
     return {LARGEST: str(MAX_REQUEST_BYTES)} if lacking else {}
 
 

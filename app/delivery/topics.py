@@ -26,8 +26,10 @@ what the claims and the face model are made of.
 _FILMS: Final = tuple(topic for topic in SOURCE_TOPICS if topic not in PERSONAL)
 FOR_EVER: Final = ("training-ratings", "training-reviews", *_FILMS)
 """The truth of films, and the order that models learnt in: neither can be derived again, so neither expires."""
-TAKES_ANYTHING: Final = ("dead-letters", *SOURCE_TOPICS)
-"""Topics that must accept oversized records, so that these can be refused with a reason."""
+ROOMY: Final = ("dead-letters", "training-ratings", "training-reviews")
+"""Topics whose records hold others: a whole record that was refused, a rating with the facts of its film."""
+TAKES_ANYTHING: Final = (*ROOMY, *SOURCE_TOPICS)
+"""Topics that must accept oversized records; those of the sources, so that these can be refused with a reason."""
 LARGEST: Final = "max.message.bytes"
 
 

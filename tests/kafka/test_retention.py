@@ -67,10 +67,11 @@ async def test_a_topic_that_would_lose_records_or_has_no_room_for_dead_letters_i
         assert await keep_as_long(settings) == ["dead-letters", "ratings", "reviews"]
         while await keep_as_long(settings):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-        found = await _configs(admin, ["dead-letters", "ratings", "reviews"])
+        found = await _configs(admin, ["dead-letters", "ratings", "reviews", "training-ratings"])
         for topic in ("ratings", "reviews"):
             assert found[topic] == {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-        assert int(found["dead-letters"]["max.message.bytes"]) == 16 << 20
+        for topic in ("dead-letters", "training-ratings"):
+            assert int(found[topic]["max.message.bytes"]) == 16 << 20
     finally:
         await admin.close()
 
