@@ -91,7 +91,7 @@ class HostileWeb:
             Trap(self.url("never-answers"), "failed", late),
             Trap(self.url("breaks-off"), "failed", "breaks-off"),
             Trap(self.url("long-header"), "failed", "long-header"),
-            Trap(self.url("zipped"), "rejected", Reason.ARCHIVE.value),
+            Trap(self.url("zipped"), "rejected", "more than the 20000000 bytes allowed"),
             Trap(self.url("broken"), "failed", "the server answered 500"),
             Trap(self.url("gone"), "failed", "the server answered 404"),
             Trap(self.url("no-ai"), "rejected", "X-Robots-Tag: noai"),
