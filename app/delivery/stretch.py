@@ -22,6 +22,8 @@ HELD_SECONDS: Final = 0.02
 """How long a look may wait for records while partitions are held back: it does not see that one of them goes on."""
 PRESSED_PATIENCE: Final = 5.0
 """Seconds between two looks at what only patient stages read while others are behind."""
+STILL_PRESSED: Final = 0.5
+"""Seconds that a worker counts as behind after it was: a full queue has gaps, as long as a fetch takes."""
 
 
 class Looks:
@@ -36,10 +38,13 @@ class Looks:
         self.pressed = pressed
         self._last = -PRESSED_PATIENCE
         self._was_full = False
+        self._pressed_at = -STILL_PRESSED
 
     def wait(self, now: float) -> float:
         """Seconds until the next look is due; at most 0 where it is due now."""
         if self.pressed():
+            self._pressed_at = now
+        if now - self._pressed_at < STILL_PRESSED:
             return self._last + max(self.patience, PRESSED_PATIENCE) - now
         return 0.0 if self._was_full else self._last + self.patience - now
 

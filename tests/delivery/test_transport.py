@@ -274,13 +274,23 @@ def test_the_next_look_is_due_at_once_after_a_full_one_and_late_while_others_wai
     pressed = False
     looks = stretch.Looks(0.2, lambda: pressed)
     assert looks.wait(100.0) <= 0
-    for count, wait in ((0, 0.2), (stretch.MOST_FETCHED - 1, 0.2), (stretch.MOST_FETCHED, 0.0)):
-        looks.looked(100.0, count)
+    for now, count, wait in ((100.0, 0, 0.2), (200.0, stretch.MOST_FETCHED - 1, 0.2), (300.0, stretch.MOST_FETCHED, 0)):
+        looks.looked(now, count)
         pressed = False
-        assert looks.wait(100.0) == pytest.approx(wait)
+        assert looks.wait(now) == pytest.approx(wait)
         pressed = True
-        assert looks.wait(100.5) == pytest.approx(stretch.PRESSED_PATIENCE - 0.5)
-        assert looks.wait(100.0 + stretch.PRESSED_PATIENCE) <= 0
+        assert looks.wait(now + 0.5) == pytest.approx(stretch.PRESSED_PATIENCE - 0.5)
+        assert looks.wait(now + stretch.PRESSED_PATIENCE) <= 0
+
+
+def test_a_gap_in_a_full_queue_is_not_taken_for_its_end() -> None:
+    pressed = True
+    looks = stretch.Looks(0.2, lambda: pressed)
+    looks.looked(100.0, 0)
+    assert looks.wait(101.0) == pytest.approx(stretch.PRESSED_PATIENCE - 1.0)
+    pressed = False
+    assert looks.wait(101.1) == pytest.approx(stretch.PRESSED_PATIENCE - 1.1)
+    assert looks.wait(101.0 + stretch.STILL_PRESSED) <= 0
 
 
 async def test_what_only_patient_stages_read_waits_longer_while_what_others_wait_for_is_behind(
