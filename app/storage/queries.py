@@ -118,6 +118,11 @@ class FilmQueries:
         """Which of these films there is something of."""
         return {found["_id"] for found in await self._documents[FILMS].get(film_ids)}
 
+    async def titles(self, film_ids: Sequence[str]) -> dict[str, str]:
+        """What these films are called, those that have a title."""
+        found = await self._documents[FILMS].get(film_ids)
+        return {film["_id"]: film["title"] for film in found if film.get("title")}
+
     async def counts(self) -> Counts:
         """How much there is."""
         return Counts(

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 from yarl import URL
 
-from agents.errors import MustStopError
+from agents.errors import MustStopError, Unavailable
 from app.faust_app import ANY_PORT
 from app.pictures.files import PictureFiles
 from app.storage.views import FilmRow
@@ -172,8 +172,19 @@ class WebService(Service):  # type: ignore[misc]
         if not self.site.bus.watched or not self.worker.prepared:
             await self._tail.close()
             return
-        for kind, shown in await self._tail.look():
-            self.site.bus.publish(kind, shown)
+        happened = await self._tail.look()
+        titles = await self._titles({shown["film_id"] for kind, shown in happened if kind == "prediction"})
+        for kind, shown in happened:
+            named = {**shown, "title": titles.get(shown["film_id"])} if kind == "prediction" else shown
+            self.site.bus.publish(kind, named)
+
+    async def _titles(self, film_ids: set[str]) -> dict[str, str]:
+        """What the films are called, as far as documents say so already."""
+        try:
+            titles: dict[str, str] = await self.worker.store.films.titles(sorted(film_ids))
+            return titles
+        except Unavailable:
+            return {}
 
 
 def _local_facts(lookups: Lookups, film: FilmRow) -> Facts | None:

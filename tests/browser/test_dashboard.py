@@ -55,7 +55,7 @@ async def test_what_happens_is_listed_as_text_and_can_be_paused(service: WebServ
     nasty = "<img src=x onerror=alert(1)>"
     service.site.bus.publish("film", {"film_id": "tmdb:movie/11", "title": nasty, "year": 1977})
     line = page.locator("[data-feed] li").first
-    await expect(line).to_have_text(f"tmdb:movie/11 {nasty} (1977)")
+    await expect(line).to_have_text(f"{nasty} (1977) is new")
     assert await page.locator("[data-feed] img").count() == 0
     await page.get_by_role("button", name="Pause").click()
     await expect(page.get_by_role("status")).to_have_text("paused")
@@ -63,7 +63,12 @@ async def test_what_happens_is_listed_as_text_and_can_be_paused(service: WebServ
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_role("status")).to_have_text("live")
     service.site.bus.publish("film", {"film_id": "Q1", "title": "Seen", "year": None})
-    await expect(line).to_have_text("Q1 Seen")
+    await expect(line).to_have_text("Seen is new")
+    said = {"film_id": "Q1", "predicted": 7.0, "current_mean": 6.5, "n_ratings": 2}
+    service.site.bus.publish("prediction", {**said, "title": None})
+    await expect(line).to_have_text("Q1 next ten expected at 7.00 (mean 6.50 of 2)")
+    service.site.bus.publish("prediction", {**said, "title": nasty})
+    await expect(line).to_have_text(f"{nasty} next ten expected at 7.00 (mean 6.50 of 2)")
     await line.get_by_role("link").click()
     await expect(page).to_have_url(address(service, "/films/Q1"))
 

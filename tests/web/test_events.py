@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from agents.errors import Unavailable
 from app.web.bus import MAX_WATCHERS, QUEUE_LENGTH, Bus
 from tests.web.conftest import Running
+from tests.web.stand_ins import fill
 
 
 async def frames(response: Any) -> AsyncIterator[dict[str, str]]:
@@ -132,3 +134,24 @@ async def test_a_watcher_that_goes_is_forgotten_without_a_fuss(
         while running.service.site.bus.watched:  # noqa: ASYNC110  nothing tells when a socket's end was noticed
             await asyncio.sleep(0.01)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_prediction_is_told_with_the_title_of_its_film_where_documents_answer(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, films = running.service, running.worker.store.films
+
+    async def looked() -> list[tuple[str, dict[str, Any]]]:
+        return [("prediction", {"film_id": name, "predicted": 7.0}) for name in ("tt1375666", "Q404")]
+
+    async def away(film_ids: list[str]) -> dict[str, str]:
+        raise Unavailable("MongoDB is away")
+
+    monkeypatch.setattr(service._tail, "look", looked)
+    await fill(running.worker.store, "tt1375666", "Inception", [8.0])
+    with service.site.bus.watch(None):
+        await service.look()
+        monkeypatch.setattr(films, "titles", away)
+        await service.look()
+    said = [(shown["film_id"], shown["title"]) for kind, shown in service.site.bus.past(4) if kind == "prediction"]
+    assert said == [("Q404", None), ("tt1375666", None), ("Q404", None), ("tt1375666", "Inception")]

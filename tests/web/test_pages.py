@@ -77,7 +77,7 @@ async def stocked(start: Start, tmp_path: Path) -> Running:
     running.service.site.bus.publish("film", {"film_id": "Q1", "title": NASTY, "year": None})
     running.service.site.bus.publish("dead-letter", {"stage": "clean", "error": NASTY})
     running.service.site.bus.publish(
-        "prediction", {"film_id": "Q1", "predicted": 7.0, "current_mean": None, "n_ratings": 1}
+        "prediction", {"film_id": "Q1", "title": NASTY, "predicted": 7.0, "current_mean": None, "n_ratings": 1}
     )
     return running
 

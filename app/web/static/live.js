@@ -32,9 +32,9 @@ function set(card, field, value) {
 const sentences = {
   prediction: (said) => {
     const mean = said.current_mean === null ? "no mean yet" : `mean ${said.current_mean.toFixed(2)}`;
-    return [said.film_id, ` next ten expected at ${said.predicted.toFixed(2)} (${mean} of ${said.n_ratings})`];
+    return [said, ` next ten expected at ${said.predicted.toFixed(2)} (${mean} of ${said.n_ratings})`];
   },
-  film: (film) => [film.film_id, ` ${film.title ?? "registered by its id"}${film.year ? ` (${film.year})` : ""}`],
+  film: (film) => [film, film.title ? `${film.year ? ` (${film.year})` : ""} is new` : " registered by its id"],
   "dead-letter": (letter) => [null, `Dead letter from ${letter.stage}: ${letter.error}`],
 };
 
@@ -45,8 +45,8 @@ function showLine(kind, data) {
   line.className = kind === "dead-letter" ? "fresh bad" : "fresh";
   if (film) {
     const link = document.createElement("a");
-    link.href = `/films/${encodeURIComponent(film)}`;
-    link.textContent = film;
+    link.href = `/films/${encodeURIComponent(film.film_id)}`;
+    link.textContent = film.title || film.film_id;
     line.append(link);
   }
   // Titles and errors come from anywhere: text, never markup.
