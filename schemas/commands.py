@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from schemas.base import Layout, Record
-from schemas.ids import MOST_TMDB
+from schemas.ids import MOST_TMDB, FilmId, ImdbTitle, PersonId, WikidataId
 
 Title = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
@@ -23,8 +23,8 @@ class PushFilm(Record, frozen=True, kw_only=True, tag_field="type", tag="film"):
     title: Title
     kind: Literal["movie", "tv"] | None = None
     year: Year | None = None
-    imdb: str | None = None
-    wikidata: str | None = None
+    imdb: ImdbTitle | None = None
+    wikidata: WikidataId | None = None
     tmdb: TmdbNumber | None = None
 
 
@@ -35,7 +35,7 @@ class PushCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="ce
     key_field: ClassVar[str] = "name"
 
     name: Title
-    wikidata: str | None = None
+    wikidata: WikidataId | None = None
     tmdb: TmdbNumber | None = None
 
 
@@ -45,7 +45,7 @@ class SubmitFilm(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "film-submissions"
     key_field: ClassVar[str] = "film_id"
 
-    film_id: str
+    film_id: FilmId
     title: str | None = None
     kind: Literal["movie", "tv"] = "movie"
     year: Year | None = None
@@ -60,7 +60,7 @@ class SubmitCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="
     topic: ClassVar[str] = "celebrity-submissions"
     key_field: ClassVar[str] = "celebrity_id"
 
-    celebrity_id: str
+    celebrity_id: PersonId
     name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
@@ -75,7 +75,7 @@ class EraseCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="e
     topic: ClassVar[str] = "celebrity-submissions"
     key_field: ClassVar[str] = "celebrity_id"
 
-    celebrity_id: str
+    celebrity_id: PersonId
     order: Annotated[int, Meta(ge=0, le=2**53)]
 
 

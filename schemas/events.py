@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from schemas.base import Layout, Record
+from schemas.ids import FILM_FORM, FilmId
 from schemas.terms import SourceTerms
 
 RatingKind = Literal["mean", "single", "approval"]
@@ -24,7 +25,7 @@ class FilmRegistered(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "films-registered"
     key_field: ClassVar[str] = "film_id"
 
-    film_id: str
+    film_id: FilmId
     title: str | None = None
     kind: Literal["movie", "tv"] = "movie"
     year: Year | None = None
@@ -39,7 +40,7 @@ class RatingObserved(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "ratings"
     key_field: ClassVar[str] = "film_id"
 
-    film_id: ShortText
+    film_id: Annotated[ShortText, FILM_FORM]
     source: ShortText
     source_record_id: ShortText
     value: float
@@ -59,7 +60,7 @@ class ReviewObserved(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "reviews"
     key_field: ClassVar[str] = "film_id"
 
-    film_id: ShortText
+    film_id: Annotated[ShortText, FILM_FORM]
     source: ShortText
     source_record_id: ShortText
     text: Annotated[str, Meta(min_length=1, max_length=200_000)]
@@ -80,7 +81,7 @@ class FactsObserved(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
     version: ClassVar[int] = 2
 
-    film_id: ShortText
+    film_id: Annotated[ShortText, FILM_FORM]
     source: ShortText
     title: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
     year: Year | None = None
@@ -118,7 +119,7 @@ class RatingCleaned(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    film_id: str
+    film_id: FilmId
     source: str
     source_record_id: str
     score: Score
@@ -146,7 +147,7 @@ class RatingPredicted(Record, frozen=True, kw_only=True):
 
     event_id: str
     cause_id: str
-    film_id: str
+    film_id: FilmId
     predicted: Score
     current_mean: Score | None
     n_ratings: Count
@@ -166,7 +167,7 @@ class ReviewCleaned(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    film_id: str
+    film_id: FilmId
     source: str
     source_record_id: str
     text: str
@@ -191,7 +192,7 @@ class SentimentPredicted(Record, frozen=True, kw_only=True):
 
     event_id: str
     cause_id: str
-    film_id: str
+    film_id: FilmId
     source_record_id: str
     positive: Annotated[float, Meta(ge=0.0, le=1.0)]
     model: str

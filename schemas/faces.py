@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 from schemas.events import Count
+from schemas.ids import PersonId
 from schemas.pictures import Sha256
 
 
@@ -19,7 +20,7 @@ class FaceConfirmed(Record, frozen=True, kw_only=True, tag_field="type", tag="co
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     embedding: Annotated[bytes, Meta(min_length=512, max_length=512)]
     face_model: str
@@ -35,7 +36,7 @@ class FaceWithdrawn(Record, frozen=True, kw_only=True, tag_field="type", tag="wi
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     order: Count
 
 
@@ -46,7 +47,7 @@ class FacesForgotten(Record, frozen=True, kw_only=True, tag_field="type", tag="f
     key_field: ClassVar[str] = "celebrity_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    celebrity_id: str
+    celebrity_id: PersonId
     order: Count
 
 
@@ -58,7 +59,7 @@ class FaceRecognised(Record, frozen=True, kw_only=True):
 
     event_id: str
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     recognised: str | None
     confidence: float
     model: str

@@ -6,7 +6,9 @@ import hashlib
 import re
 import unicodedata
 import uuid
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
 
 from schemas.base import Rejected
 
@@ -28,6 +30,19 @@ _PERSON = re.compile(
     r"Q[1-9][0-9]{0,11}|nm[0-9]{7,10}|tmdb:person/[1-9][0-9]{0,9}"
     r"|local:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
+
+
+def _told(form: re.Pattern[str]) -> Meta:
+    """What JSON Schema says of such an id. Records with another are refused later, with a reason that helps more."""
+    return Meta(extra_json_schema={"pattern": f"^(?:{form.pattern})$"})
+
+
+FILM_FORM: Final = _told(_FILM)
+PERSON_FORM: Final = _told(_PERSON)
+FilmId = Annotated[str, FILM_FORM]
+PersonId = Annotated[str, PERSON_FORM]
+ImdbTitle = Annotated[str, _told(_IMDB_TITLE)]
+WikidataId = Annotated[str, _told(_WIKIDATA)]
 
 PERSON_ID_FORMS: Final = "Q… (Wikidata), nm… (IMDb), tmdb:person/N or local:<uuid5>"
 FILM_ID_FORMS: Final = "tt… (IMDb), Q… (Wikidata), tmdb:movie/N, tmdb:tv/N or local:<uuid5>"

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 from schemas.events import Count, RatingKind, ShortText
+from schemas.ids import FILM_FORM, FilmId
 from schemas.terms import SourceTerms, Stamp
 
 Text = Annotated[str, Meta(max_length=200_000)]
@@ -23,7 +24,7 @@ class FilmListed(Record, frozen=True, kw_only=True, tag_field="type", tag="film"
     key_field: ClassVar[str] = "film_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    film_id: str
+    film_id: FilmId
     title: str | None = None
     year: Count | None = None
     kind: Literal["movie", "tv"] = "movie"
@@ -77,14 +78,14 @@ class ResolveMention(Record, frozen=True, kw_only=True, tag_field="type", tag="r
     layout: ClassVar[Layout] = Layout.SINGLE
 
     mention_id: ShortText
-    film_id: ShortText | None = None
+    film_id: Annotated[ShortText, FILM_FORM] | None = None
     expired: Stamp | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True):
     """A film that a mention might be of; `score` 0 to 100 says how alike the titles are."""
 
-    film_id: str
+    film_id: FilmId
     title: str
     year: Count | None
     score: float
@@ -114,6 +115,6 @@ class MentionMatched(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "mention_id"
 
     mention_id: str
-    film_id: str | None
+    film_id: FilmId | None
     how: How
     score: float | None = None

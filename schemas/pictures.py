@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from schemas.base import Layout, Record
 from schemas.events import Count, ShortText
+from schemas.ids import PERSON_FORM, PersonId
 from schemas.terms import SourceTerms
 
 Url = Annotated[str, Meta(min_length=1, max_length=8192)]
@@ -28,7 +29,7 @@ class CelebrityRegistered(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "celebrities-registered"
     key_field: ClassVar[str] = "celebrity_id"
 
-    celebrity_id: str
+    celebrity_id: PersonId
     name: str | None = None
     wikidata: str | None = None
     imdb: str | None = None
@@ -43,7 +44,7 @@ class ImageFound(Record, frozen=True, kw_only=True):
     topic: ClassVar[str] = "images-found"
     key_field: ClassVar[str] = "celebrity_id"
 
-    celebrity_id: ShortText
+    celebrity_id: Annotated[ShortText, PERSON_FORM]
     source: ShortText
     url: Url
     width: Count | None = None
@@ -61,7 +62,7 @@ class ImageFetched(Record, frozen=True, kw_only=True, tag_field="type", tag="fet
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     source: str
     url: Url
@@ -93,7 +94,7 @@ class RuleImage(Record, frozen=True, kw_only=True, tag_field="type", tag="ruling
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: ShortText
-    celebrity_id: ShortText
+    celebrity_id: Annotated[ShortText, PERSON_FORM]
     decision: Decision
     note: Reason = ""
     over: bool = False
@@ -106,7 +107,7 @@ class ForgetCelebrity(Record, frozen=True, kw_only=True, tag_field="type", tag="
     key_field: ClassVar[str] = "celebrity_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    celebrity_id: ShortText
+    celebrity_id: Annotated[ShortText, PERSON_FORM]
 
 
 class ImageAccepted(Record, frozen=True, kw_only=True):
@@ -116,7 +117,7 @@ class ImageAccepted(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     source: str
     url: Url
@@ -138,7 +139,7 @@ class ImageRejected(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     source: str
     url: Url
     stage: Literal["fetch", "claim"]
@@ -176,7 +177,7 @@ class ImageExamined(Record, frozen=True, kw_only=True, tag_field="type", tag="ex
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     source: str
     url: Url
@@ -204,7 +205,7 @@ class ImageWithdrawn(Record, frozen=True, kw_only=True, tag_field="type", tag="w
     layout: ClassVar[Layout] = Layout.SINGLE
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     source: str
     url: Url
@@ -219,7 +220,7 @@ class PersonForgotten(Record, frozen=True, kw_only=True, tag_field="type", tag="
     key_field: ClassVar[str] = "celebrity_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    celebrity_id: str
+    celebrity_id: PersonId
     order: Count
 
 
@@ -230,7 +231,7 @@ class FindDropped(Record, frozen=True, kw_only=True, tag_field="type", tag="drop
     key_field: ClassVar[str] = "celebrity_id"
     layout: ClassVar[Layout] = Layout.SINGLE
 
-    celebrity_id: str
+    celebrity_id: PersonId
     order: Count
     found_at: str
 
@@ -242,7 +243,7 @@ class ImageKept(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     image_id: Sha256
-    celebrity_id: str
+    celebrity_id: PersonId
     sha256: Sha256
     phash: Hash64
     width: Count
@@ -265,7 +266,7 @@ class ImageDiscarded(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     item_id: str
-    celebrity_id: str
+    celebrity_id: PersonId
     image_id: Sha256
     source: str
     url: Url

@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.topology import film_topology
 from schemas.catalogue import RECORDS, topics
 from schemas.envelope import schema_uri
+from schemas.ids import celebrity_id, film_id
 from schemas.json_schema import json_schema, json_schemas
 from schemas.upcast import UPCASTERS
 from tests.cli.conftest import Marquee
@@ -163,7 +164,7 @@ def test_the_asyncapi_document_has_every_topic_and_every_stage() -> None:
 
 def test_the_asyncapi_payloads_accept_what_is_really_sent() -> None:
     document = _document()
-    rating = {"film_id": "tt1", "source": "s", "source_record_id": "1", "value": 3.5}
+    rating = {"film_id": "tt0000001", "source": "s", "source_record_id": "1", "value": 3.5}
     dead = {
         "id": "i", "stage": "s", "reason": "r", "error": "e", "attempts": 1, "origin_topic": "t",
         "origin_partition": 0, "origin_offset": 0, "failed_at": "now", "headers": [["ce_id", "eA=="]],
@@ -208,10 +209,31 @@ def test_an_old_versions_schema_accepts_the_old_form_and_not_the_new() -> None:
     from schemas.events import FactsObserved
 
     old, new = (jsonschema.Draft202012Validator(json_schema(FactsObserved, version)) for version in (1, 2))
-    bars = {"film_id": "tt1", "source": "s", "genres": "Drama|War"}
+    bars = {"film_id": "tt0000001", "source": "s", "genres": "Drama|War"}
     listed = {**bars, "genres": ["Drama", "War"]}
     assert (old.is_valid(bars), old.is_valid(listed)) == (True, False)
     assert (new.is_valid(bars), new.is_valid(listed)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "field", "good", "bad"),
+    [
+        ("ratings.RatingObserved", {"source": "s", "source_record_id": "1", "value": 3.5}, "film_id",
+         ["tt0111161", "Q25188", "tmdb:movie/1", "tmdb:tv/1", film_id("Heat", 1995, "movie", None, None, None)],
+         ["tt1", "q25188", "Q25188x", "tmdb:person/1", "nm0000001", "local:heat", " tt0111161", ""]),
+        ("images-found.ImageFound", {"source": "s", "url": "http://a/b"}, "celebrity_id",
+         ["Q200534", "nm0842770", "tmdb:person/1", celebrity_id("Tilda Swinton", None, None)],
+         ["tt0111161", "tmdb:movie/1", "nm1", "Q0"]),
+        ("input.PushFilm", {"type": "film", "title": "Heat"}, "imdb", ["tt0113277", None], ["nm0000001", "0113277"]),
+        ("input.PushCelebrity", {"type": "celebrity", "name": "A"}, "wikidata", ["Q1", None], ["Q01", "P1"]),
+    ],
+)  # fmt: skip
+def test_a_schema_says_of_what_form_ids_are(
+    name: str, record: dict[str, object], field: str, good: list[str | None], bad: list[str]
+) -> None:
+    validator = jsonschema.Draft202012Validator(json_schemas()[f"{name}.v1.json"])
+    assert [each for each in good if not validator.is_valid({**record, field: each})] == []
+    assert [each for each in bad if validator.is_valid({**record, field: each})] == []
 
 
 def test_topics_say_who_reads_and_writes_them(marquee: Marquee) -> None:
