@@ -61,6 +61,13 @@ def said_by_film_id(film: str) -> dict[str, str | int]:
     return {} if film.startswith("local:") else {"wikidata" if film.startswith("Q") else "imdb": film}
 
 
+def said_by_person_id(person: str) -> dict[str, str | int]:
+    """What a canonical id alone says of its person: `wikidata`, `imdb` or `tmdb`; a local one nothing."""
+    if person.startswith("tmdb:"):
+        return {"tmdb": int(person.removeprefix("tmdb:person/"))}
+    return {} if person.startswith("local:") else {"wikidata" if person.startswith("Q") else "imdb": person}
+
+
 def is_tmdb_number(number: int) -> bool:
     """Whether TMDB may have something under this number."""
     return 0 < number <= MOST_TMDB
