@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 
 from agents.errors import MustStopError
 from app.delivery.producer import MAX_REQUEST_BYTES
@@ -31,6 +31,8 @@ ROOMY: Final = ("dead-letters", "training-ratings", "training-reviews")
 TAKES_ANYTHING: Final = (*ROOMY, *SOURCE_TOPICS)
 """Topics that must accept oversized records; those of the sources, so that these can be refused with a reason."""
 LARGEST: Final = "max.message.bytes"
+GROWTH_TRIES: Final = 10
+GROWTH_SECONDS: Final = 0.5
 
 
 def partitions(settings: Settings) -> dict[str, int]:
@@ -103,8 +105,25 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
 
 async def _check(admin: AIOKafkaAdminClient, wanted: dict[str, int], existing: set[str], settings: Settings) -> None:
     """Topics that somebody else made first: add partitions while nothing is cut to them yet, else refuse."""
-    found = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(wanted))}
     in_use = any(topic.startswith(f"{settings.worker.app}-") and topic.endswith("-changelog") for topic in existing)
+    for tries_left in reversed(range(GROWTH_TRIES)):
+        grow = await _lacking(admin, wanted, in_use)
+        if not grow:
+            return
+        try:
+            await admin.create_partitions(grow)
+        except InvalidPartitionsError:
+            # A worker that starts at the same time was faster, with this topic at least.
+            if not tries_left:
+                raise
+            await asyncio.sleep(GROWTH_SECONDS)
+        else:
+            return
+
+
+async def _lacking(admin: AIOKafkaAdminClient, wanted: dict[str, int], in_use: bool) -> dict[str, NewPartitions]:
+    """How far topics have to grow. Raises MustStopError where that cannot be done."""
+    found = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(wanted))}
     grow: dict[str, NewPartitions] = {}
     for topic, count in wanted.items():
         if found.get(topic, count) > count or (found.get(topic, count) < count and in_use):
@@ -115,5 +134,4 @@ async def _check(admin: AIOKafkaAdminClient, wanted: dict[str, int], existing: s
         if found.get(topic, count) < count:
             log.warning("topic %s has %d partitions, adding some to make %d", topic, found[topic], count)
             grow[topic] = NewPartitions(count)
-    if grow:
-        await admin.create_partitions(grow)
+    return grow
