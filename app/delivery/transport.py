@@ -180,6 +180,17 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             consumer.resume(*(paused - idle))
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Warn of a partition that stands still, once it is known where it stands.
+
+        While that is asked for, after a rebalance or where the log no longer has it, Faust's look ends the worker.
+        """
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        state = None if assignment is None else assignment.state_value(TopicPartition(tp.topic, tp.partition))
+        if state is not None and state.has_valid_position:
+            super().verify_event_path(now, tp)
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Stay in the group while tables are opened: aiokafka sends no heartbeat before this returns.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -382,6 +384,21 @@ async def test_only_the_partitions_asked_about_are_committed(consumer: Any, driv
     assert list(consumer._filter_tps_with_pending_acks({SOURCE.topic})) == [SOURCE]
     assert consumer._filter_committable_offsets({SOURCE}) == {SOURCE: 9}
     assert list(consumer._filter_tps_with_pending_acks()) == []
+
+
+async def test_a_partition_whose_position_is_being_asked_for_is_not_looked_at(consumer: Any, offline: Any) -> None:
+    thread = transport.PromptConsumerThread(consumer, loop=asyncio.get_running_loop())
+    thread._consumer, thread.time_started = AIOKafkaConsumer(), time.monotonic()
+    subscriptions, target = thread._consumer._subscription, TopicPartition(*SOURCE)
+    thread.verify_event_path(time.monotonic(), SOURCE)
+    subscriptions.assign_from_user([target])
+    thread._consumer._fetcher = SimpleNamespace(_subscriptions=subscriptions)
+    state = subscriptions.subscription.assignment.state_value(target)
+    state.timestamp, state.highwater = int(time.monotonic() * 1000), 9
+    assert not state.has_valid_position
+    thread.verify_event_path(time.monotonic(), SOURCE)
+    state.seek(9)
+    thread.verify_event_path(time.monotonic(), SOURCE)
 
 
 @pytest.mark.embedded
