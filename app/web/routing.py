@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 HOP_HEADER: Final = "Marquee-Hop"
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0, connect=1.0)
+LOOKUP_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.5, connect=1.0)
+"""For one row of a table: an owner that takes longer is frozen or overloaded, and whoever asks may ask again."""
 RELAYED: Final = frozenset({200, 404, 503})
 MAX_ANSWER: Final = 1 << 20
 
@@ -71,7 +73,9 @@ class Lookups:
         if HOP_HEADER in request.headers:
             # Two workers can point at each other while a rebalance is under way.
             raise unavailable("The key's owner is changing.")
-        status, body = await self.ask(owner.join(URL(request.rel_url.raw_path_qs, encoded=True)))
+        status, body = await self.ask(
+            owner.join(URL(request.rel_url.raw_path_qs, encoded=True)), timeout=LOOKUP_TIMEOUT
+        )
         if status not in RELAYED:
             raise unavailable(f"The worker that owns this key answered {status}.")
         headers = {"Retry-After": "2"} if status == 503 else None
@@ -79,13 +83,17 @@ class Lookups:
         return web.Response(body=body, status=status, content_type=kind, charset="utf-8", headers=headers)
 
     async def ask(
-        self, address: URL, method: str = "GET", credentials: Mapping[str, str] | None = None
+        self,
+        address: URL,
+        method: str = "GET",
+        credentials: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
     ) -> tuple[int, bytes]:
         """What another worker answers, which asks nobody else for it. Raises Problem (503) where it is silent."""
         headers = {HOP_HEADER: "1", "Accept": "application/json", **(credentials or {})}
         try:
             async with self._session().request(
-                method, address, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                method, address, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 # One byte more than is allowed tells a long answer from one that just fits.
                 body = await response.content.read(MAX_ANSWER + 1)

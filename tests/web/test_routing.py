@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -69,6 +70,24 @@ async def test_an_owner_that_is_down_gives_503_and_when_to_come_back(start: Star
     async with workers[0].get(f"/films/{film}/prediction") as response:
         assert response.status == 503
         assert "Retry-After" in response.headers
+
+
+async def test_an_owner_that_is_frozen_gives_503_soon(start: Start) -> None:
+    workers = await group(start)
+    film = next(film for film in FILMS if owner_of(film, workers) is workers[1])
+    asked = asyncio.Event()
+
+    async def freeze(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+
+    # Connections are taken, as the kernel does for a process that is stopped, and nothing is said.
+    frozen = await asyncio.start_server(freeze, "127.0.0.1", 0)
+    owners = workers[0].worker.app.assignor.owners
+    url = f"http://127.0.0.1:{frozen.sockets[0].getsockname()[1]}/"
+    workers[0].worker.app.assignor.owners = {url: owners[workers[1].url]}
+    async with frozen, asyncio.timeout(2.7), workers[0].get(f"/films/{film}/prediction") as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "2")
+    assert asked.is_set()
 
 
 async def test_two_workers_that_point_at_each_other_answer_instead_of_asking_for_ever(start: Start) -> None:
