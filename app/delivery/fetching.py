@@ -1,18 +1,14 @@
-"""Which partitions a fetch asks for: each that is named costs both sides as much as a record, and most are idle.
-
-And as what its records are handed over.
-"""
+"""Which partitions a fetch asks for: each that is named costs both sides as much as a record, and most are idle."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.delivery.raw import Raw
+from app.delivery.unpacking import unpacks_raw
 
 HOT_SECONDS: Final = 1.0
 """How long a partition counts as busy after a record of it came."""
@@ -43,33 +39,6 @@ def without_stalls(fetcher: Any) -> None:
         return requests, resets, wait, *others
 
     fetcher._get_actions_per_node = choose_awake
-
-
-class _Fetched(OrderedDict[TopicPartition, Any]):
-    """What aiokafka's fetcher keeps until it is asked for, with a word for each answer on what its records become."""
-
-    def __init__(self, stays: Callable[[str], bool]) -> None:
-        super().__init__()
-        self._stays = stays
-
-    def __setitem__(self, tp: TopicPartition, found: Any) -> None:
-        # Where the broker refused, there is an error in place of records.
-        records = getattr(found, "_partition_records", None)
-        if records is not None and not self._stays(tp.topic):
-            records._consumer_record = _raw
-        super().__setitem__(tp, found)
-
-
-def _raw(tp: TopicPartition, record: Any) -> Raw:
-    return Raw(tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, record.headers)
-
-
-def unpacks_raw(fetcher: Any, stays: Callable[[str], bool]) -> None:
-    """Have aiokafka's fetcher make a Raw of each record at once, but of topics that stay as they are.
-
-    It makes a ConsumerRecord, most of which nobody reads: making that first costs more than reading the JSON does.
-    """
-    fetcher._records = _Fetched(stays)
 
 
 class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]

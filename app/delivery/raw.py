@@ -15,7 +15,11 @@ FILLER_HEADER: Final = "marquee-filler"
 
 
 class Raw(msgspec.Struct, frozen=True, gc=False):
-    """Bytes at a place in the log; `timestamp` in milliseconds since 1970."""
+    """Bytes at a place in the log; `timestamp` in milliseconds since 1970.
+
+    `nothing_from`: between that offset and this one the brokers had nothing to read (the end of a transaction, one that
+    was taken back, what compaction removed); -1 where that is not known, or where there is no offset between.
+    """
 
     topic: str
     partition: int
@@ -24,6 +28,7 @@ class Raw(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    nothing_from: int = -1
 
     @property
     def position(self) -> str:

@@ -125,7 +125,7 @@ class StageWorker:
                 metrics.DUPLICATES.labels(self.stage.name).inc()
                 applied[raw.partition] = last
                 continue
-            if raw.offset > last + 1:
+            if raw.offset > last + 1 and not 0 <= raw.nothing_from <= last + 1:
                 todo += await self._missed(raw, last + 1)
             todo.append(raw)
             applied[raw.partition] = raw.offset

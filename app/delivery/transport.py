@@ -16,9 +16,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.delivery.fetching import ISOLATION, HotFirst, unpacks_raw
+from app.delivery.fetching import ISOLATION, HotFirst
 from app.delivery.membership import Membership, watch
 from app.delivery.stretch import StretchDelivery
+from app.delivery.unpacking import unpacks_raw
 
 log = logging.getLogger(__name__)
 

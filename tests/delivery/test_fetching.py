@@ -6,11 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition, codec
-from aiokafka.consumer.fetcher import FetchError, PartitionRecords
+from aiokafka import TopicPartition, codec
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
-from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
 from app.delivery.fetching import (
     FULL_SECONDS,
@@ -19,9 +16,7 @@ from app.delivery.fetching import (
     MOST_FULL_SECONDS,
     SHORT_WAIT_MS,
     HotFirst,
-    unpacks_raw,
 )
-from app.delivery.raw import Raw
 
 FETCHER_TIMEOUT = 0.2
 
@@ -202,44 +197,6 @@ async def test_a_broker_whose_fetch_has_ended_is_looked_at_again_at_once(
     bench.fetcher._in_flight.add(1)
     bench.fetcher._pending_tasks |= tasks
     assert bench.fetcher._get_actions_per_node(bench.assignment)[2] == wait
-
-
-class TestRawRecords:
-    """aiokafka's own unpacking, of bytes that its own producer packed."""
-
-    def unpacked(self, topic: str, changelogs: frozenset[str] = frozenset()) -> list[Any]:
-        """What comes of two records, one with everything and one with as little as there can be."""
-        batch = BatchBuilder(1 << 20, 0, is_transactional=False)
-        batch.append(key=b"k", value=b"v", timestamp=7, headers=[("name", b"x"), ("name", None)])
-        batch.append(key=None, value=None, timestamp=8, headers=[])
-        batch.close()
-        target = TopicPartition(topic, 3)
-        records = PartitionRecords(target, MemoryRecords(bytes(batch._build())), [], 0, None, None, True, 0)
-        fetcher = SimpleNamespace()
-        unpacks_raw(fetcher, changelogs.__contains__)
-        fetcher._records[target] = SimpleNamespace(_partition_records=records)
-        return list(fetcher._records[target]._partition_records)
-
-    def test_a_record_is_raw_with_all_that_it_carries(self) -> None:
-        headers = [("name", b"x"), ("name", None)]
-        assert self.unpacked("ratings") == [
-            Raw("ratings", 3, 0, 7, b"k", b"v", headers),
-            Raw("ratings", 3, 1, 8, None, None, []),
-        ]
-
-    def test_what_faust_recovers_from_stays_as_aiokafka_makes_it(self) -> None:
-        kept = self.unpacked("seen-changelog", frozenset({"seen-changelog"}))
-        assert [(type(record), record.serialized_value_size) for record in kept] == [
-            (ConsumerRecord, 1),
-            (ConsumerRecord, -1),
-        ]
-
-    def test_a_refusal_is_put_away_as_it_is(self) -> None:
-        fetcher = SimpleNamespace()
-        unpacks_raw(fetcher, lambda topic: False)
-        refusal = FetchError(error=ValueError("no"), backoff=0.1)
-        fetcher._records[BUSY] = refusal
-        assert fetcher._records[BUSY] is refusal
 
 
 def test_records_can_be_read_however_clients_or_brokers_compress_them() -> None:

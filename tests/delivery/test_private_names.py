@@ -17,6 +17,8 @@ from aiokafka import client
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import _MemoryRecordsPy
 from faust.app.base import App
 from faust.channels import Channel
 from faust.stores import rocksdb
@@ -122,6 +124,16 @@ def test_what_was_fetched_is_unpacked_only_when_it_is_asked_for() -> None:
     assert fetched.index("PartitionRecords(") < fetched.index("self._records[tp] = FetchResult(")
     assert "self._consumer_record(" in inspect.getsource(PartitionRecords._unpack_records)
     assert inspect.isgeneratorfunction(PartitionRecords._unpack_records)
+
+
+def test_each_answer_is_unpacked_by_two_classes_that_can_be_replaced() -> None:
+    fetched = inspect.getsource(Fetcher._proc_fetch_request)
+    assert "records = MemoryRecords(part_data[-1])" in fetched
+    assert "partition_records = PartitionRecords(" in fetched
+    assert "self._records_iterator = self._unpack_records()" in inspect.getsource(PartitionRecords.__mro__[-2])
+    assert "next_slice = self._next_slice" in inspect.getsource(_MemoryRecordsPy.next_batch)
+    assert "self._buffer = bytearray(uncompressed)" in inspect.getsource(_DefaultRecordBatchPy._maybe_uncompress)
+    assert '.decode("utf-8")' in inspect.getsource(_DefaultRecordBatchPy._read_msg)
 
 
 async def test_a_queue_shows_what_waits_in_it(offline: Any) -> None:

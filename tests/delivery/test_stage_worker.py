@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
@@ -186,6 +187,26 @@ async def test_what_delivery_skipped_is_read_again_and_applied_in_order(decide: 
     assert decide.emitted() == [str(n) for n in range(10)]
     assert (decide.counted(), decide.mark()) == (10, 9)
     assert metrics.GAP_EVENTS.labels(decide.worker.stage.name)._value.get() - before == 5
+
+
+async def test_a_gap_in_which_the_broker_had_nothing_is_not_read_again(
+    decide: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _, *rest = decide.rate(0, 1, 2, 3, 4)
+    asked: list[tuple[int, int]] = []
+    read = decide.log.read
+
+    async def tell(topic: str, partition: int, start: int, stop: int) -> Sequence[Raw]:
+        asked.append((start, stop))
+        return await read(topic, partition, start, stop)
+
+    monkeypatch.setattr(decide.log, "read", tell)
+    await decide.worker.process([first, replace(rest[0], nothing_from=1)])
+    assert asked == []
+    # What was delivered last is behind what the broker told of, so that something was lost on the way.
+    await decide.worker.process([replace(rest[2], nothing_from=4)])
+    assert asked == [(3, 4)]
+    assert decide.emitted() == ["0", "2", "3", "4"]
 
 
 async def test_a_gap_is_closed_in_each_partition_by_itself(decide: Bench) -> None:
