@@ -16,6 +16,7 @@ from app.cli.call import CliError
 from app.cli.kafka import cut, read_all
 from app.connectors.runner import ORIGIN
 from app.delivery.contiguity import KafkaLogReader
+from app.delivery.moved import without_origin
 from app.delivery.producer import MAX_REQUEST_BYTES
 from app.settings import Settings
 from schemas.base import Rejected
@@ -93,7 +94,10 @@ async def original(settings: Settings, record: DeadLettered) -> bytes | None:
 def headers_of(record: DeadLettered, dropped: Sequence[str] = ()) -> list[tuple[str, bytes]]:
     """The headers as they were, without `dropped`, and with an id, so that every replay is the same event."""
     headers = [(name, base64.b64decode(value)) for name, value in record.headers if name not in dropped]
-    return identified(headers, position_id(record.origin_topic, record.origin_partition, record.origin_offset))
+    # A replay is wanted, so that it must not be taken for a repeat.
+    return identified(
+        without_origin(headers), position_id(record.origin_topic, record.origin_partition, record.origin_offset)
+    )
 
 
 def can_go_back(record: DeadLettered) -> None:

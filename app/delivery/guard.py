@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from agents.messages import Message, rfc3339
+from app.delivery.moved import with_origin
 from app.delivery.producer import Outgoing, partition_of
 from app.delivery.raw import Raw
 from schemas.base import Layout, Record, Rejected
@@ -69,7 +70,8 @@ def _check_key(key: bytes) -> None:
 
 def forwarded(raw: Raw, key: str) -> Outgoing:
     """A misplaced record under its right key, with the identity that it had where it first stood."""
-    return Outgoing(raw.topic, key.encode(), raw.value, identified(raw.headers, raw.position))
+    headers = with_origin(identified(raw.headers, raw.position), raw.partition, raw.offset)
+    return Outgoing(raw.topic, key.encode(), raw.value, headers)
 
 
 def outgoing(record: Record, stage: str, parent: Message[Record], n: int) -> Outgoing:

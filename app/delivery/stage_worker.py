@@ -13,6 +13,7 @@ from agents.messages import Message
 from app.delivery.commit import Made
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
 from app.delivery.membership import Abandoned, Membership
+from app.delivery.moved import Arrivals
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import LogReader, Raw
 from app.delivery.reach import Asker
@@ -162,6 +163,8 @@ class StageWorker:
         return missed
 
     async def _decide(self, todo: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Outgoing]:
+        arrivals = Arrivals(rows)
+        todo = [raw for raw in todo if self._first(raw, rows, arrivals)]
         sections = {partition: self._views(partition, own) for partition, own in rows.items()}
         if self._asker is None:
             handed = [sections[raw.partition] for raw in todo]
@@ -171,7 +174,15 @@ class StageWorker:
         out: list[Outgoing] = []
         for raw, given in zip(todo, handed, strict=True):
             out += await self._one(raw, rows[raw.partition], given)
+        arrivals.save()
         return out
+
+    def _first(self, raw: Raw, rows: dict[int, PartitionRows], arrivals: Arrivals) -> bool:
+        """Whether it is no repeat of a record that was sent on."""
+        again = arrivals.again(raw) and not self._is_open(raw, rows)
+        if again:
+            metrics.DUPLICATES.labels(self.stage.name).inc()
+        return not again
 
     def _views(self, partition: int, own: PartitionRows) -> tuple[Section[Any], ...]:
         views = [Section(own, prefix, entity) for prefix, entity in self._sections.items()]

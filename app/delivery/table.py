@@ -23,7 +23,8 @@ Rows = dict[bytes, bytes | None]
 
 MARK_PREFIX: Final = "~mark|"
 OPEN_PREFIX: Final = "~open|"
-OWN_PREFIXES: Final = (MARK_PREFIX.encode(), OPEN_PREFIX.encode(), b"__faust\0")
+MOVED_PREFIX: Final = "~moved|"
+OWN_PREFIXES: Final = (MARK_PREFIX.encode(), OPEN_PREFIX.encode(), MOVED_PREFIX.encode(), b"__faust\0")
 """Begin the keys of rows that no stage wrote; Faust keeps its offset in the database too."""
 ROCKSDB_OPTIONS: Final = {
     "block_cache_size": 4 << 20,
@@ -100,6 +101,17 @@ class PartitionRows:
     def set_mark(self, topic: str, offset: int) -> None:
         """Move the mark; last in the batch, so that a torn write never has the mark without the state."""
         key = f"{MARK_PREFIX}{topic}".encode()
+        self.batch.pop(key, None)
+        self.batch[key] = str(offset).encode()
+
+    def moved(self, topic: str, partition: int) -> int:
+        """The offset of the last record that was sent on here from that partition of the topic; -1 where none was."""
+        value = self.get(f"{MOVED_PREFIX}{topic}|{partition}".encode())
+        return -1 if value is None else int(value)
+
+    def set_moved(self, topic: str, partition: int, offset: int) -> None:
+        """Say which record was the last; after those that it stands for, as a mark."""
+        key = f"{MOVED_PREFIX}{topic}|{partition}".encode()
         self.batch.pop(key, None)
         self.batch[key] = str(offset).encode()
 

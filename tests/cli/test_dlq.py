@@ -10,6 +10,7 @@ import pytest
 
 from app.cli.call import CliError
 from app.cli.dead_letters import chosen
+from app.delivery.moved import MOVED_HEADER
 from app.embedded.broker import Broker
 from tests.cli.conftest import Marquee
 from tests.cli.records import on_topic, put, put_dead_letter
@@ -51,11 +52,12 @@ def test_a_letter_is_shown_whole_and_cannot_steer_the_terminal(connected: Marque
 
 
 def test_a_replayed_record_stands_on_its_topic_as_it_was_and_has_an_id(connected: Marquee, broker: Broker) -> None:
-    letter = put_dead_letter(broker, VALUE, offset=40, headers=[("x", b"1")])
+    letter = put_dead_letter(broker, VALUE, offset=40, headers=[("x", b"1"), (MOVED_HEADER, b"0-3")])
     connected("dlq", "replay", letter)
     (raw,) = [raw for raw in on_topic(broker, "ratings") if dict(raw.headers).get("ce_id") == b"ratings-1-40"]
     assert (raw.key, raw.value, raw.partition) == (b"tt1", VALUE, 1)
     assert dict(raw.headers)["x"] == b"1"
+    assert MOVED_HEADER not in dict(raw.headers), "it would be taken for a repeat"
 
 
 def test_a_record_keeps_the_id_that_it_had(connected: Marquee, broker: Broker) -> None:

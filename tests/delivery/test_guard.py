@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from agents.messages import Message
 from app.delivery.guard import Misplaced, Reader, dead_letter, forwarded, outgoing
+from app.delivery.moved import MOVED_HEADER
 from app.delivery.producer import MAX_REQUEST_BYTES, Outgoing, partition_of
 from app.delivery.raw import Raw
 from schemas.base import Record, Rejected
@@ -152,6 +153,10 @@ def test_a_header_without_a_value_is_passed_over() -> None:
     assert reader().read(raw(headers=[("ce_id", nothing)])).envelope.id == f"ratings-{HOME}-12"
 
 
+def origin(lost: Raw) -> bytes:
+    return f"{lost.partition}-{lost.offset}".encode()
+
+
 def test_a_record_in_the_wrong_partition_is_sent_on_and_keeps_its_identity() -> None:
     lost = raw(key=None, partition=(HOME + 1) % 4)
     with pytest.raises(Misplaced) as misplaced:
@@ -165,7 +170,7 @@ def test_a_record_in_the_wrong_partition_is_sent_on_and_keeps_its_identity() -> 
 def test_a_record_that_brought_an_id_keeps_it_when_it_is_sent_on() -> None:
     lost = raw(headers=[("ce_id", b"mine"), ("trace", b"1")], partition=(HOME + 1) % 4)
     sent = forwarded(lost, FILM)
-    assert sent.headers == [("ce_id", b"mine"), ("trace", b"1")]
+    assert sent.headers == [("ce_id", b"mine"), ("trace", b"1"), (MOVED_HEADER, origin(lost))]
     # Sent on twice, as after a crash, it is the same record twice.
     assert forwarded(lost, FILM) == sent
 
@@ -174,7 +179,7 @@ def test_a_record_that_brought_an_id_keeps_it_when_it_is_sent_on() -> None:
 def test_a_record_with_an_id_that_is_none_is_known_by_its_position_also_when_it_is_sent_on(unusable: Any) -> None:
     lost = raw(headers=[("ce_id", unusable), ("trace", b"1")], partition=(HOME + 1) % 4)
     sent = forwarded(lost, FILM)
-    assert sent.headers == [("trace", b"1"), ("ce_id", lost.position.encode())]
+    assert sent.headers == [("trace", b"1"), ("ce_id", lost.position.encode()), (MOVED_HEADER, origin(lost))]
     assert read_envelope(sent.headers, "?")[0].id == read_envelope(lost.headers, lost.position)[0].id == lost.position
 
 

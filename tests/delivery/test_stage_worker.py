@@ -327,6 +327,23 @@ async def test_fillers_are_passed_over_and_marked(kind: Kind) -> None:
     assert bench.mark() == 3
 
 
+async def test_a_misplaced_record_that_is_sent_on_again_after_a_crash_is_counted_once(decide: Bench) -> None:
+    home = partition_of(FILMS[0].encode(), PARTITIONS)
+    elsewhere = next(film for film in FILMS if partition_of(film.encode(), PARTITIONS) != home)
+    value = {"film_id": elsewhere, "source": "s", "source_record_id": "7", "value": 1.0}
+    lost = decide.put(json.dumps(value).encode(), key=None)
+    # The crash comes between the event and the row that says that it was made.
+    await decide.send((await decide.worker.work([lost])).out)
+    [changed] = decide.rate(8, film=elsewhere)
+    await decide.worker.process([lost])
+    copies = [raw for raw in decide.log.records("ratings") if raw.partition == changed.partition]
+    assert [raw.offset for raw in copies] == [0, 1, 2]
+    await decide.worker.process(copies[:2])
+    await decide.worker.process(copies[2:])
+    assert decide.emitted() == ["7", "8"]
+    assert (decide.counted(elsewhere), decide.mark(elsewhere)) == (2, 2)
+
+
 async def test_a_misplaced_record_is_counted_once_where_it_belongs(decide: Bench) -> None:
     other = next(film for film in FILMS if partition_of(film.encode(), 2) != partition_of(FILMS[0].encode(), 2))
     value = json.dumps({"film_id": other, "source": "s", "source_record_id": "1", "value": 1.0}).encode()
