@@ -10,6 +10,10 @@ from pathlib import Path
 from msgspec import inspect
 
 
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names file, line, key and what is allowed."""
+
+
 def explain(error: str, file: Path, text: str, origins: Mapping[str, str], settings: type) -> str:
     """msgspec's message with the place in the file, and the nearest allowed key for a misspelt one."""
     found = re.search(r"at `\$\.?(.*?)`$", error)

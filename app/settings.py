@@ -11,15 +11,12 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from app.config_errors import ConfigError as ConfigError
 from app.config_errors import explain
 from app.settings_entries import FILE_PLACE, WORKER_NAME, Allowed, Section, check_brokers, wrong_table
 from app.settings_entries import CelebrityEntry as CelebrityEntry
 from app.settings_entries import FilmEntry as FilmEntry
 from app.settings_environ import override, place_pictures, written_secret
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text names file, line, key and what is allowed."""
 
 
 class Broker(Section, frozen=True):
@@ -30,7 +27,7 @@ class Broker(Section, frozen=True):
     )
     replication: Annotated[int, Meta(ge=1, le=9, description="replicas of each topic that Marquee declares")] = 1
     session_timeout: Annotated[
-        float, Meta(gt=0, description="seconds until a silent worker's partitions are taken over")
+        float, Meta(gt=0, le=1800, description="seconds until a silent worker's partitions are taken over")
     ] = 8.0
     embedded: Annotated[bool, Meta(description="the broker is the embedded one, whose end offsets need checking")] = (
         False
@@ -38,9 +35,10 @@ class Broker(Section, frozen=True):
     inside: Annotated[str, Meta(description="host:port behind the embedded broker's door, as its `up` sets it")] = ""
 
     def __post_init__(self) -> None:
-        check_brokers(self.url)
+        super().__post_init__()
+        check_brokers("url", self.url)
         if self.inside:
-            check_brokers(f"kafka://{self.inside}")
+            check_brokers("inside", f"kafka://{self.inside}")
 
 
 class Mongo(Section, frozen=True):
@@ -49,7 +47,7 @@ class Mongo(Section, frozen=True):
     url: Annotated[
         str, Meta(description="MongoDB's address with the database's name", pattern=r"^mongodb(\+srv)?://.+")
     ] = "mongodb://127.0.0.1:27017/marquee"
-    timeout: Annotated[float, Meta(gt=0, description="seconds that one operation may take")] = 10.0
+    timeout: Annotated[float, Meta(gt=0, le=3600, description="seconds that one operation may take")] = 10.0
 
 
 class Mlflow(Section, frozen=True):
@@ -267,12 +265,12 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
             raise ConfigError(f"{file}: cannot be read ({error}); name another with --config") from error
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
     wrong = wrong_table(values) or written_secret(values)
     if wrong is not None:
         raise ConfigError(explain(wrong, file, text, {}, Settings))
-    origins = override(values, environ, Settings)
+    origins = override(values, environ, Settings, text)
     place_pictures(values)
     try:
         return msgspec.convert(values, Settings)

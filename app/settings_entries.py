@@ -34,10 +34,16 @@ WORKER_NAME: Final = r"^(?!\.{1,2}\Z)[A-Za-z0-9._-]+\Z"
 """Also the name of a folder."""
 
 
-def check_brokers(url: str) -> None:
+MOST_TIME: Final = 31_536_000.0
+MOST_NUMBER: Final = 2**53
+"""What is larger, infinity included, does not fit into what it is handed on to: timers, Kafka, the operating system."""
+
+
+def check_brokers(key: str, url: str) -> None:
     """Raises ValueError, which names the key, for an address that no client could ask."""
     if not _BROKERS.fullmatch(url):
-        raise ValueError("url: write it like kafka://127.0.0.1:9092, several with a semicolon between; ports to 65535")
+        like = "kafka://127.0.0.1:9092, several with a semicolon between" if key == "url" else "127.0.0.1:9092"
+        raise ValueError(f"{key}: write it like {like}; ports to 65535")
 
 
 Wikidata = Annotated[str, Meta(pattern=r"^Q[1-9][0-9]{0,11}\Z", description="a Wikidata id such as Q25188")]
@@ -45,6 +51,15 @@ Wikidata = Annotated[str, Meta(pattern=r"^Q[1-9][0-9]{0,11}\Z", description="a W
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One table of `marquee.toml`."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which names the key, for a number that nothing could work with."""
+        for key in self.__struct_fields__:
+            value = getattr(self, key)
+            if isinstance(value, float) and not value <= MOST_TIME:
+                raise ValueError(f"{key}: at most {MOST_TIME:.0f}")
+            if isinstance(value, int) and value > MOST_NUMBER:
+                raise ValueError(f"{key}: at most {MOST_NUMBER}")
 
 
 class FilmEntry(Section, frozen=True):

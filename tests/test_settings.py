@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import force_setattr
 
-from app.settings import CelebrityEntry, ConfigError, FilmEntry, load
+from app.settings import CelebrityEntry, ConfigError, FilmEntry, Settings, describe, load
 from app.settings_entries import by_id
 
 
@@ -87,6 +87,35 @@ def test_addresses_that_no_client_can_ask_are_refused(tmp_path: Path, url: str) 
     assert fault(tmp_path, f'[broker]\nurl = "{url}"\n').startswith("marquee.toml:2: broker.url: ")
     told = fault(tmp_path, "", MARQUEE_BROKER__URL=url)
     assert told.startswith("environment MARQUEE_BROKER__URL: ")
+
+
+def test_a_wrong_address_inside_is_not_told_of_the_one_outside(tmp_path: Path) -> None:
+    assert fault(tmp_path, '[broker]\ninside = "a b"\n').startswith("marquee.toml:2: broker.inside: ")
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, key, _ in describe()])
+@pytest.mark.parametrize("number", ["inf", "nan", "1e18", "1e400", "99999999999999999999"])
+def test_no_number_is_taken_that_nothing_could_work_with(tmp_path: Path, section: str, key: str, number: str) -> None:
+    assert fault(tmp_path, f"[{section}]\n{key} = {number}\n").startswith(f"marquee.toml:2: {section}.{key}: ")
+    if not isinstance(getattr(getattr(Settings(), section), key), str):
+        told = fault(tmp_path, "", **{f"MARQUEE_{section}__{key}".upper(): number})
+        assert told.startswith(f"environment MARQUEE_{section}__{key}".upper().replace("ENVIRONMENT", "environment"))
+
+
+@pytest.mark.parametrize("text", ["[web]\nport = 1" + "0" * 5000 + "\n", "a = " + "[" * 3000 + "]" * 3000])
+def test_a_file_that_only_looks_like_toml_is_named(tmp_path: Path, text: str) -> None:
+    assert fault(tmp_path, text).startswith("marquee.toml: not valid TOML: ")
+
+
+def test_a_misspelt_section_in_the_environment_is_named(tmp_path: Path) -> None:
+    assert "did you mean `broker`?" in fault(tmp_path, "", MARQUEE_BROKERS__URL="kafka://h:1")
+    assert "from the file only" in fault(tmp_path, "", MARQUEE_FILMS__0="Heat")
+
+
+def test_a_variable_that_the_file_names_or_that_is_like_no_section_is_somebody_elses(tmp_path: Path) -> None:
+    file = tmp_path / "marquee.toml"
+    file.write_text('[connectors.a]\nkind = "rss"\ntoken_env = "MARQUEE_SOURCE__TOKEN"\n')
+    load(file, {"MARQUEE_SOURCE__TOKEN": "t", "MARQUEE_ELSEWHERE__KEY": "1", "MARQUEE_API_TOKEN": "t"})
 
 
 @pytest.mark.parametrize("name", ["a/../b", "", ".", "..", "a b", "a\n"])

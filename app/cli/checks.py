@@ -43,9 +43,9 @@ async def check_broker(settings: Settings) -> list[Check]:
 
     try:
         there = await cut(settings)
-    except CliError as error:
+    except CliError:
         fix = "start it (`marquee up --embedded`, `docker compose up`), or set [broker] url"
-        return [Check("broker", False, str(error).partition(":")[0] + f" ({settings.broker.url})", fix)]
+        return [Check("broker", False, f"no Kafka answers at {settings.broker.url}", fix)]
     answers = Check("broker", True, f"{settings.broker.url} answers, {len(there)} topics")
     wanted = partitions(settings)
     wrong = [

@@ -18,6 +18,9 @@ Days = Annotated[int, Meta(ge=1, le=36_500, description="days that its data may 
 Learnt = Annotated[bool, Meta(description="whether models may learn from its data")]
 Attribution = Annotated[str, Meta(max_length=1000, description="what must be shown with its data")]
 QuotaZone = Annotated[str, Meta(description="IANA name of the zone whose midnight renews the quota")]
+Overdue = Annotated[
+    float, Meta(gt=0, le=31_536_000, description="seconds after its date by which a scheduled run is over")
+]
 Robots = Annotated[bool, Meta(description="whether robots.txt is asked before a page, and its pause kept")]
 
 
@@ -39,9 +42,7 @@ class ConnectorConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     catchup: Annotated[bool, Meta(description="whether runs that were missed are made up for")] = False
     retries: Annotated[int, Meta(ge=0, le=100, description="tries after the first of one request")] = 3
     max_active_runs: Annotated[int, Meta(ge=1, le=100)] = 1
-    sla: Annotated[float, Meta(gt=0, description="seconds after its date by which a scheduled run is over")] | None = (
-        None
-    )
+    sla: Overdue | None = None
     rate: Rate | None = None
     quota: DailyQuota | None = None
     quota_timezone: QuotaZone = "UTC"

@@ -36,6 +36,7 @@ def test_everything_that_is_away_fails_with_a_way_to_mend_it(marquee: Marquee) -
     assert all(check["fix"] for check in found.values() if not check["ok"])
     text = marquee("doctor", code=1).stdout
     assert "FAILED  broker" in text
+    assert "no Kafka answers at kafka://" in text
     assert "-> start it" in text
 
 
