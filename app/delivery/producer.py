@@ -11,13 +11,16 @@ from typing import Any, Final, Protocol
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import murmur2
+
+from app.delivery.shortening import shorter
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES: Final = 1 << 20
 MAX_REQUEST_BYTES: Final = 16 << 20
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -107,13 +110,20 @@ class Producer:
         return await self._deliver(topic, partition, [(key, value, []) for key, value in rows])
 
     async def _deliver(self, topic: str, partition: int, rows: Sequence[Row]) -> int:
-        """One batch after the other: a batch that has to be repeated must not end up behind the next one."""
+        """One batch after the other: a batch that has to be repeated must not end up behind the next one.
+
+        A topic's limit holds for a whole batch: one that is too large goes in halves, and a dead letter is cut.
+        """
         assert self._producer is not None, "start() comes first"
-        done, last, attempt = 0, -1, 0
+        done, last, attempt, most = 0, -1, 0, len(rows)
         while done < len(rows):
-            batch, count = self._fill(rows, done)
+            batch, count = self._fill(rows, done, most)
             try:
                 metadata = await (await self._producer.send_batch(batch, topic, partition=partition))
+            except TOO_LARGE as error:
+                most = max(count // 2, 1)
+                if count == 1:
+                    rows = _cut(topic, rows, done, error)
             except KafkaError as error:
                 if not await self._may_repeat(error, attempt):
                     raise
@@ -123,11 +133,11 @@ class Producer:
                 done, last, attempt = done + count, metadata.offset + count - 1, 0
         return last
 
-    def _fill(self, rows: Sequence[Row], start: int) -> tuple[Any, int]:
-        """A batch of the rows from `start` on, as many as fit, and how many those are."""
+    def _fill(self, rows: Sequence[Row], start: int, most: int) -> tuple[Any, int]:
+        """A batch of the rows from `start` on, as many as fit and `most` at most, and how many those are."""
         assert self._producer is not None
         batch = self._producer.create_batch()
-        for key, value, headers in islice(rows, start, None):
+        for key, value, headers in islice(rows, start, start + most):
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 break
         batch.close()
@@ -143,3 +153,13 @@ class Producer:
         except TimeoutError:
             return True
         return False
+
+
+def _cut(topic: str, rows: Sequence[Row], place: int, error: KafkaError) -> Sequence[Row]:
+    """The rows with less in the one at a place. Raises `error` where that cannot be."""
+    key, value, headers = rows[place]
+    less = shorter(topic, value)
+    if less is None:
+        raise error
+    log.warning("%s: the brokers take no record of %d bytes, it is cut to %d", topic, len(value or b""), len(less))
+    return [*rows[:place], (key, less, headers), *rows[place + 1 :]]

@@ -23,7 +23,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.delivery import producer as module
+from app.delivery.guard import dead_letter
 from app.delivery.producer import MAX_BATCH_BYTES, MAX_REQUEST_BYTES, Outgoing, Producer, partition_of
+from app.delivery.raw import Raw
+from schemas.base import Rejected
+from schemas.catalogue import decode
+from schemas.events import DeadLettered
 
 Sent = tuple[str, int, list[bytes | None]]
 
@@ -172,6 +177,61 @@ async def test_what_the_brokers_refuse_for_good_is_raised(producer: Producer) ->
     broker(producer).refusals = [MessageSizeTooLargeError()]
     with pytest.raises(MessageSizeTooLargeError):
         await producer.send([record("training-ratings", "k", b"1")])
+
+
+class Narrow(Broker):
+    """Takes no batch of more values than `room` bytes."""
+
+    room = 300
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[RecordMetadata]:
+        size = sum(len(record.value or b"") for record in DefaultRecordBatch(bytes(batch._build())))
+        self.refusals = [MessageSizeTooLargeError()] if size > self.room else []
+        return await super().send_batch(batch, topic, partition=partition)
+
+
+@pytest.fixture
+async def narrow(monkeypatch: pytest.MonkeyPatch) -> Producer:
+    monkeypatch.setattr(module, "AIOKafkaProducer", Narrow)
+    found = Producer(["127.0.0.1:1"], {"training-ratings": 1, "dead-letters": 1})
+    await found.start()
+    return found
+
+
+def letter(size: int, header: int = 1, offset: int = 7) -> Outgoing:
+    """The dead letter of a record of so many bytes with a header of so many."""
+    raw = Raw("ratings", 1, offset, 0, b"tt1", b"v" * size, [("h", b"h" * header)])
+    return dead_letter(raw, "clean", "rejected", Rejected("no"), 1)
+
+
+async def test_a_batch_that_is_too_large_for_its_topic_goes_in_smaller_ones(narrow: Producer) -> None:
+    values = [bytes([65 + n]) * 90 for n in range(11)]
+    last = await narrow.send_to("training-ratings", 0, [(b"k", value) for value in values])
+    assert broker(narrow).logs["training-ratings", 0] == values
+    assert last == len(values) - 1
+
+
+async def test_one_record_that_is_too_large_for_its_topic_is_still_raised(narrow: Producer) -> None:
+    with pytest.raises(MessageSizeTooLargeError):
+        await narrow.send([record("training-ratings", "k", b"x" * 301)])
+
+
+@pytest.mark.parametrize(
+    ("header", "room", "left_out", "headers"), [(1, 560, "value", 1), (5000, 600, "key and headers", 0)]
+)
+async def test_a_dead_letter_that_is_too_large_for_its_topic_is_cut_and_says_so(
+    narrow: Producer, header: int, room: int, left_out: str, headers: int
+) -> None:
+    broker(narrow).room = room
+    await narrow.send([letter(3000, header), letter(2, offset=8)])
+    first, second = (decode(value, (DeadLettered,)) for value in broker(narrow).logs["dead-letters", 0])
+    assert isinstance(first, DeadLettered)
+    assert isinstance(second, DeadLettered)
+    assert (first.value_base64, first.value_bytes, first.origin_offset) == (None, 3000, 7)
+    assert first.error.startswith("Rejected: no")
+    assert first.error.endswith(f"left out here: {left_out}]")
+    assert len(first.headers) == headers
+    assert (second.error, second.value_base64) == ("Rejected: no", "dnY=")
 
 
 async def test_the_repeating_ends_when_told_to(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
