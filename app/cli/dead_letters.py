@@ -74,12 +74,18 @@ def chosen(all_letters: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
     return picked
 
 
-async def original(settings: Settings, record: DeadLettered) -> bytes | None:
-    """The value as it was; read from its topic again where it was too large to keep. Raises CliError."""
-    if record.value_base64 is not None:
-        return base64.b64decode(record.value_base64)
-    if record.value_bytes is None:
-        return None
+class Sent(msgspec.Struct, frozen=True):
+    """A record as somebody sent it."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+async def original(settings: Settings, record: DeadLettered) -> Sent:
+    """The record as it was; read from its topic again where it was too large to keep. Raises CliError."""
+    if record.value_base64 is not None or record.value_bytes is None:
+        return kept(record)
     reader, at = KafkaLogReader(settings.servers), record.origin_offset
     there = []
     if (await cut(settings)).get(record.origin_topic, 0) > record.origin_partition:
@@ -88,16 +94,23 @@ async def original(settings: Settings, record: DeadLettered) -> bytes | None:
         raise CliError(
             f"{record.id}: its {record.value_bytes} bytes were too large to keep and are gone from its topic"
         )
-    return there[0].value
+    return Sent(there[0].key, there[0].value, list(there[0].headers))
 
 
-def headers_of(record: DeadLettered, dropped: Sequence[str] = ()) -> list[tuple[str, bytes]]:
-    """The headers as they were, without `dropped`, and with an id, so that every replay is the same event."""
-    headers = [(name, base64.b64decode(value)) for name, value in record.headers if name not in dropped]
-    # A replay is wanted, so that it must not be taken for a repeat.
-    return identified(
-        without_origin(headers), position_id(record.origin_topic, record.origin_partition, record.origin_offset)
+def kept(record: DeadLettered) -> Sent:
+    """What a letter has of its record."""
+    return Sent(
+        None if record.key_base64 is None else base64.b64decode(record.key_base64),
+        None if record.value_base64 is None else base64.b64decode(record.value_base64),
+        [(name, base64.b64decode(value)) for name, value in record.headers],
     )
+
+
+def headers_of(record: DeadLettered, sent: Sent, dropped: Sequence[str] = ()) -> list[tuple[str, bytes]]:
+    """The headers as they were, without `dropped`, and with an id, so that every replay is the same event."""
+    # A replay is wanted, so that it must not be taken for a repeat.
+    headers = [(name, value) for name, value in without_origin(sent.headers) if name not in dropped]
+    return identified(headers, position_id(record.origin_topic, record.origin_partition, record.origin_offset))
 
 
 def can_go_back(record: DeadLettered) -> None:
@@ -112,31 +125,39 @@ def can_go_back(record: DeadLettered) -> None:
 
 async def replay(
     settings: Settings, picked: Sequence[Letter], value: bytes | None = None, dropped: Sequence[str] = ()
-) -> None:
-    """Send each record back to its partition, and resolve its letters once it is there. Raises CliError.
+) -> dict[str, str]:
+    """Send each record back to its partition, and resolve its letters once it is there.
 
-    Several stages may have given up one record: it is sent once, and all of them have it again.
+    Several stages may have given up one record: it is sent once, and all of them have it again. Why a letter's record
+    cannot be sent, by the letter's id; the others go all the same.
     """
     open_letters = [letter for letter in await letters(settings) if not letter.resolved]
     records = {_origin(letter): letter.record for letter in picked}
+    gone: dict[str, str] = {}
     async with _producer(settings) as producer:
         for origin, record in records.items():
-            key = None if record.key_base64 is None else base64.b64decode(record.key_base64)
-            content = value if value is not None else await original(settings, record)
-            if key is None and content is None:
-                # aiokafka sends no record of nothing; an empty key says as little.
-                key = b""
+            try:
+                sent = await original(settings, record)
+            except CliError as error:
+                if value is None:
+                    gone |= {letter.id: str(error) for letter in picked if _origin(letter) == origin}
+                    continue
+                sent = kept(record)
+            content = sent.value if value is None else value
+            # aiokafka sends no record of nothing; an empty key says as little.
+            key = b"" if sent.key is None and content is None else sent.key
             await producer.send_and_wait(
                 record.origin_topic,
                 content,
                 key,
                 partition=record.origin_partition,
-                headers=headers_of(record, dropped),
+                headers=headers_of(record, sent, dropped),
             )
             for letter in (*picked, *open_letters):
                 if _origin(letter) == origin and not letter.resolved:
                     await producer.send_and_wait(TOPIC, None, letter.id.encode(), partition=0)
                     letter.resolved = True
+    return gone
 
 
 def _origin(letter: Letter) -> tuple[str, int, int]:

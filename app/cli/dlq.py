@@ -126,7 +126,9 @@ def _replay(
             picked.remove(letter)
             kept.append(str(error))
     if not dry_run and picked:
-        run(replay(call.settings(), picked, _bytes(value), drop_header))
+        gone = run(replay(call.settings(), picked, _bytes(value), drop_header))
+        picked = [letter for letter in picked if letter.id not in gone]
+        kept += dict.fromkeys(gone.values())
     _tell(call, picked, "would be replayed" if dry_run else "replayed", kept)
 
 

@@ -30,12 +30,19 @@ def on_topic(broker: Broker, topic: str) -> list[Raw]:
     return asyncio.run(read())
 
 
-def put(broker: Broker, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0) -> int:
+def put(
+    broker: Broker,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None = None,
+    partition: int = 0,
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> int:
     """Put one record on a topic; its offset."""
 
     async def send() -> int:
         async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
-            return int((await producer.send_and_wait(topic, value, key, partition=partition)).offset)
+            return int((await producer.send_and_wait(topic, value, key, partition=partition, headers=headers)).offset)
 
     return asyncio.run(send())
 

@@ -146,6 +146,28 @@ def test_a_value_too_large_to_keep_is_read_from_its_topic_again(connected: Marqu
     assert raw.value == b'"small"'
 
 
+def test_a_record_too_large_to_keep_goes_back_with_the_key_and_the_headers_that_it_has(
+    connected: Marquee, broker: Broker
+) -> None:
+    large, headers = b"x" * (6 << 20), [("ce_id", b"its-own"), ("x", b"1")]
+    place = put(broker, "reviews", b'"small"', key=b"tt1", partition=2, headers=headers)
+    letter = put_dead_letter(broker, large, offset=place, topic="reviews", partition=2, headers=headers)
+    connected("dlq", "replay", letter)
+    raw = on_topic(broker, "reviews")[-1]
+    assert (raw.key, raw.value, raw.headers) == (b"tt1", b'"small"', headers)
+
+
+def test_a_letter_whose_record_is_gone_keeps_no_other_from_going_back(connected: Marquee, broker: Broker) -> None:
+    gone = put_dead_letter(broker, b"x" * (6 << 20), offset=0, topic="no-such-topic", partition=0)
+    other = put_dead_letter(broker, VALUE, offset=61)
+    found = connected("dlq", "replay", "--all", "--json", code=1)
+    said = json.loads(found.stdout)
+    assert said["replayed"] == [other]
+    assert gone in said["not_possible"][0]
+    assert [row["id"] for row in connected.json("dlq", "list")] == [gone]
+    assert on_topic(broker, "ratings")[-1].value == VALUE
+
+
 def test_a_line_of_a_file_is_mended_in_the_file(connected: Marquee, broker: Broker) -> None:
     letter = put_dead_letter(broker, b"1,2,x,4", offset=9, topic="connector.ml", partition=0, stage="connector.ml")
     told = connected("dlq", "replay", "--all", code=1).stderr
