@@ -107,6 +107,7 @@ def judge(answer: Answer, after: float | None, known: bool) -> SourceError | Non
         # 202 with an empty page is how a well-known firewall sends programs away.
         return BlockedError(f"{url}: access refused ({status})")
     if status in (408, 425, 429) or status >= 500:
-        return RetryableError(f"{url}: the server answered {status}", after)
+        # Who has asked too often has so everywhere.
+        return RetryableError(f"{url}: the server answered {status}", after, only_here=status != 429)
     said = answer.body[:SHOWN].decode("utf-8", "replace").strip()
-    return SourceError(f"{url}: the server answered {status}{f' and {said!r}' if said else ''}")
+    return SourceError(f"{url}: the server answered {status}{f' and {said!r}' if said else ''}", only_here=True)

@@ -12,9 +12,16 @@ MAX_RAW = 1 << 16
 
 
 class SourceError(Exception):
-    """The source cannot be read; the text says why and what to do. The run fails and keeps its cursor."""
+    """The source cannot be read; the text says why and what to do. The run fails and keeps its cursor.
+
+    `only_here`: that is known of the one address that was asked for, and nothing is said of others.
+    """
 
     reaction: ClassVar[Reaction] = "stop"
+
+    def __init__(self, text: str, only_here: bool = False) -> None:
+        super().__init__(text)
+        self.only_here = only_here
 
 
 class RetryableError(SourceError):
@@ -22,8 +29,8 @@ class RetryableError(SourceError):
 
     reaction = "retry"
 
-    def __init__(self, text: str, after: float | None = None) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, after: float | None = None, only_here: bool = False) -> None:
+        super().__init__(text, only_here)
         self.after = after
 
 
@@ -50,14 +57,7 @@ class AuthFailedError(SourceError):
 
 
 class BlockedError(SourceError):
-    """The source does not want to be read by programs: robots.txt, a challenge, a legal reason.
-
-    `only_here`: that is known of the one address that was asked for, and nothing is said of others.
-    """
-
-    def __init__(self, text: str, only_here: bool = False) -> None:
-        super().__init__(text)
-        self.only_here = only_here
+    """The source does not want to be read by programs: robots.txt, a challenge, a legal reason."""
 
 
 class NotFoundError(SourceError):

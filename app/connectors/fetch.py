@@ -116,14 +116,14 @@ class Fetcher:
                 # What was meant for one host, a credential or a body, does not go to another.
                 headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
                 if data is not None:
-                    raise SourceError(f"{url}: the redirect of a {method} leads to another host")
-        raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects")
+                    raise SourceError(f"{url}: the redirect of a {method} leads to another host", only_here=True)
+        raise SourceError(f"{url}: more than {MAX_REDIRECTS} redirects", only_here=True)
 
     async def _ask(
         self, url: str, headers: Mapping[str, str], method: str, data: bytes | None
     ) -> aiohttp.ClientResponse:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise SourceError(f"{url}: only http and https addresses can be fetched")
+            raise SourceError(f"{url}: only http and https addresses can be fetched", only_here=True)
         session = self._open if allowed(url, self._allow) else self._guarded
         assert session is not None, "use it as a context manager"
         # Encoding what is encoded would make another address of it, but what sources write may not be encoded at all.
@@ -164,11 +164,11 @@ def retry_after(header: str | None, now: float) -> float | None:
 def _as_source_error(url: str, error: Exception) -> SourceError:
     cause = getattr(error, "os_error", None) or error.__cause__
     if isinstance(cause, PrivateAddressError):
-        return SourceError(f"{url}: {cause}")
+        return SourceError(f"{url}: {cause}", only_here=True)
     if isinstance(error, ValueError):
-        return SourceError(f"{url}: not an address that can be fetched")
+        return SourceError(f"{url}: not an address that can be fetched", only_here=True)
     if isinstance(error, TimeoutError):
-        return RetryableError(f"{url}: nothing came in time")
+        return RetryableError(f"{url}: nothing came in time", only_here=True)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return RetryableError(f"{url}: cut off")
-    return RetryableError(f"{url}: {str(error) or type(error).__name__}")
+        return RetryableError(f"{url}: cut off", only_here=True)
+    return RetryableError(f"{url}: {str(error) or type(error).__name__}", only_here=True)

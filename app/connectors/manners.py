@@ -16,7 +16,7 @@ async def asked_pause(fetcher: Fetcher, url: str, shown: str) -> float:
     try:
         allows = await fetcher.robots.allows(url)
     except RetryableError as error:
-        raise RetryableError(f"{shown}: robots.txt cannot be read now: {error}", error.after) from None
+        raise RetryableError(f"{shown}: robots.txt cannot be read now: {error}", error.after, only_here=True) from None
     if not allows:
         raise BlockedError(f"{shown}: robots.txt asks programs to leave it alone", only_here=True)
     pause = fetcher.robots.delay(url)

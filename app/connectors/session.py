@@ -229,9 +229,9 @@ class Session:
         try:
             answer: Answer = await retrying(once)
         except (SourceError, TimeoutError) as error:
-            failed = self._credentials.clean(
-                error if isinstance(error, SourceError) else RetryableError(f"{in_words(url)}: too slow")
-            )
+            if isinstance(error, TimeoutError):
+                error = RetryableError(f"{in_words(url)}: too slow", only_here=True)
+            failed = self._credentials.clean(error)
             breaker.note(not isinstance(failed, (RetryableError, IncompleteError, MalformedError)))
             if isinstance(failed, RetryableError) and (failed.after or 0) > self._fetcher.patience:
                 raise self._impatient(failed) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -116,6 +117,30 @@ async def test_other_settings_read_pages_that_did_not_change(tmp_path: Path) -> 
         await suite.run(site, tmp_path, clock, Broker())
         report = await suite.run(site, tmp_path, clock, broker, scale="0:10")
     assert (report.not_modified, report.records) == (0, suite.records)
+
+
+@pytest.mark.parametrize("broken", ["/film/tt0133093", "/film/tt0133093?page=2"])
+async def test_a_page_that_answers_5xx_for_good_costs_only_itself(tmp_path: Path, broken: str) -> None:
+    class Breaks(Site):
+        """One of its pages never comes."""
+
+        async def answer(self, request: web.Request) -> web.Response:
+            """A page of a film, or none."""
+            return web.Response(status=503) if request.path_qs == broken else await super().answer(request)
+
+    suite, clock = TestHtml(), FakeClock()
+    async with serving(Breaks()) as site:
+        first = await suite.run(site, tmp_path, clock, Broker())
+        assert (first.status, first.reaction) == ("failed", "retry")
+        broker = Broker()
+        for _ in ("the next try goes on behind it", "the next round asks for it too"):
+            site.asked.clear()
+            report = await suite.run(site, tmp_path, clock, broker)
+            assert (report.status, report.error) == ("success", None)
+            assert any(broken in note and "passed over" in note for note in report.notes)
+            paths = {f"{each.path}?{urlencode(each.query)}".rstrip("?") for each in site.asked}
+            assert {broken, "/film/tt1375666"} <= paths
+    assert "tt1375666" in {each["film_id"] for each in broker.records("facts")}
 
 
 class Others(Service):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from app.connectors.base import Checkpoint, Cursor, FilmTarget, Note, Observed, Refused, observed
-from app.connectors.errors import BlockedError, MalformedError, NotFoundError, RetryableError
+from app.connectors.errors import (
+    BlockedError,
+    IncompleteError,
+    MalformedError,
+    NotFoundError,
+    RetryableError,
+    SourceError,
+)
 from app.connectors.targets import At, Keep, each_target
 from schemas.events import FactsObserved
 
@@ -176,3 +184,125 @@ async def test_other_errors_end_the_run() -> None:
 async def test_without_targets_there_is_nothing_to_do() -> None:
     (note,) = await _said(Reads(), {"after": "tt0000001"}, ())
     assert "nothing to ask for" in note.text
+
+
+class Rounds:
+    """Runs behind one another, each with the cursor that the one before it left."""
+
+    def __init__(self, targets: tuple[FilmTarget, ...] = FILMS) -> None:
+        self.targets = targets
+        self.cursor: Cursor = {}
+        self.notes: list[str] = []
+
+    async def run(self, read: Any) -> None:
+        """One run, as far as it gets."""
+        self.notes = []
+        async for each in each_target(self.targets, self.cursor, read):
+            if isinstance(each, Checkpoint):
+                self.cursor = each.cursor
+            elif isinstance(each, Note):
+                self.notes.append(each.text)
+
+
+BROKEN = [
+    RetryableError("the server answered 500", only_here=True),
+    IncompleteError("the page ends in the middle"),
+    SourceError("more than 5 redirects", only_here=True),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+async def test_an_address_that_stays_broken_keeps_nobody_from_those_behind_it(error: SourceError) -> None:
+    rounds, first, again = Rounds(), Reads(tt0000002=error), Reads(tt0000002=error)
+    with pytest.raises(type(error)):
+        await rounds.run(first)
+    assert [each[0] for each in first.seen] == ["tt0000001", "tt0000002", "tt0000003"]
+    assert rounds.notes == [f"tt0000002: {error}; asked for once more behind the others"]
+    await rounds.run(again)
+    assert [each[0] for each in again.seen] == ["tt0000002"]
+    assert rounds.notes == [f"tt0000002: {error}; passed over, and asked for again by the next round"]
+    # It comes up in the next round, is passed over at once, and is as others are once it answers.
+    later = Reads(tt0000002=error)
+    await rounds.run(later)
+    assert [each[0] for each in later.seen] == ["tt0000001", "tt0000002", "tt0000003"]
+    await rounds.run(Reads())
+    with pytest.raises(type(error)):
+        await rounds.run(Reads(tt0000002=error))
+
+
+async def test_an_address_that_answers_when_it_is_asked_once_more_is_like_all_others() -> None:
+    rounds = Rounds()
+    with pytest.raises(RetryableError):
+        await rounds.run(Reads(tt0000002=BROKEN[0]))
+    await rounds.run(Reads())
+    assert (rounds.notes, sorted(rounds.cursor["memory"])) == ([], ["tt0000001", "tt0000002", "tt0000003"])
+    assert "trouble" not in rounds.cursor
+
+
+async def test_many_broken_addresses_cost_one_more_try_and_a_source_that_falls_ill_is_left_after_three() -> None:
+    films = tuple(FilmTarget(film_id=f"tt{n:07}") for n in range(1, 12))
+    broken = {f"tt{n:07}": BROKEN[0] for n in (3, 4, 6, 8, 9, 11)}
+    rounds, again = Rounds(films), Reads(**broken)
+    with pytest.raises(RetryableError):
+        await rounds.run(Reads(**broken))
+    await rounds.run(again)
+    assert [each[0] for each in again.seen] == sorted(broken)
+    ill = Reads(**{film.id: BROKEN[0] for film in films[1:]})
+    with pytest.raises(RetryableError):
+        await rounds.run(ill)
+    # Four that were well before: two are left for later, and the third says that it is the source.
+    assert [each[0] for each in ill.seen] == [film.id for film in films[:7]]
+    well = Reads()
+    await rounds.run(well)
+    assert [each[0] for each in well.seen] == [film.id for film in (*films[6:], films[1], films[4])]
+
+
+async def test_a_target_that_is_passed_over_keeps_what_is_known_of_it() -> None:
+    rounds, error = Rounds(), BROKEN[0]
+    await rounds.run(Reads())
+    for _ in range(2):
+        with contextlib.suppress(SourceError):
+            await rounds.run(Reads(tt0000002=error))
+    assert rounds.cursor["memory"]["tt0000002"] == {"rounds": 1}
+    assert rounds.cursor["memory"]["tt0000003"] == {"rounds": 2}
+
+
+async def test_a_target_that_breaks_in_its_middle_is_gone_on_with_there_before_it_is_passed_over() -> None:
+    class Breaks(Reads):
+        def __init__(self, at: int) -> None:
+            super().__init__()
+            self.at = at
+
+        async def __call__(self, target: FilmTarget, place: Cursor, memory: Cursor) -> AsyncGenerator[Any]:
+            self.seen.append((target.id, place, memory))
+            for part in range(place.get("part", 0), 4):
+                yield At({"part": part})
+                if target.id == "tt0000002" and part == self.at:
+                    raise BROKEN[0]
+                yield observed(FactsObserved(film_id=target.id, source="s", title=f"part {part}"))
+
+    rounds = Rounds()
+    for at in (1, 2):  # another place each time: the source goes on
+        with pytest.raises(RetryableError):
+            await rounds.run(Breaks(at))
+    stuck = Breaks(2)
+    await rounds.run(stuck)
+    assert [each[:2] for each in stuck.seen] == [("tt0000002", {"part": 2})]
+
+
+async def test_a_source_in_trouble_ends_the_run_though_its_targets_were_so_before() -> None:
+    rounds = Rounds()
+    reads = {film.id: BROKEN[0] for film in FILMS}
+    for _ in FILMS:
+        with pytest.raises(RetryableError):
+            await rounds.run(Reads(**reads))
+    await rounds.run(Reads(tt0000003=BROKEN[0]))
+    with pytest.raises(RetryableError):
+        await rounds.run(Reads(**reads))
+
+
+async def test_the_only_target_is_never_passed_over() -> None:
+    rounds = Rounds(FILMS[:1])
+    for _ in range(3):
+        with pytest.raises(RetryableError):
+            await rounds.run(Reads(tt0000003=BROKEN[0]))
