@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
@@ -162,8 +162,8 @@ class NewsConnector(Connector[Config]):
             yield Note(f"{film.id}: has no title to search for")
             return
         query = self._query.replace("{title}", (film.title or "").replace('"', " ").strip() if film else "")
-        since = memory.get("since") or self._first(film)
-        newest = str(place.get("newest", memory.get("since", "")))
+        known = self._come(memory.get("since"))
+        since, newest = known or self._first(film), max(known, self._come(place.get("newest")))
         asked, passed = int(place.get("asked", 0)), 0
         following: Cursor | None = place
         while following is not None and asked < self.config.pages:
@@ -179,7 +179,7 @@ class NewsConnector(Connector[Config]):
                 if record is not None:
                     yield observed(record)
                 passed += record is None
-                newest = max(newest, article.when or "")
+                newest = max(newest, self._come(article.when))
             following, asked = found.next, asked + 1
             if following is not None and asked < self.config.pages:
                 following = {**following, "newest": newest, "asked": asked}
@@ -190,6 +190,11 @@ class NewsConnector(Connector[Config]):
             yield Note(f"{target.id}: there are more articles, older ones, than `pages` allows")
         if newest:
             yield Keep({"since": newest})
+
+    def _come(self, when: str | None) -> str:
+        """A moment that has come, else nothing: behind one of the future no article would be found until then."""
+        now = datetime.fromtimestamp(self.session.clock(), UTC)
+        return when if when and datetime.fromisoformat(when) <= now else ""
 
     def _first(self, film: FilmTarget | None) -> str | None:
         """Nothing that was written before a film's year is about it; only one of the three looks so far back."""

@@ -245,6 +245,29 @@ async def test_the_next_round_asks_for_what_is_newer(tmp_path: Path) -> None:
     assert len(second.records("reviews")) == 1
 
 
+async def test_an_article_that_is_dated_ahead_hides_none_of_those_that_follow(tmp_path: Path) -> None:
+    class Ahead(Guardian):
+        """A review that is dated in the future, until others are there."""
+
+        more = False
+
+        def articles(self, title: str | None) -> Iterable[dict[str, Any]]:
+            """The usual ones but the last, which comes later."""
+            *all_, last = super().articles(title)
+            yield from (*all_, last) if self.more else all_
+            yield {**last, "id": "film/x", "webPublicationDate": "2099-01-01T00:00:00Z"}
+
+    site, suite, clock, late = Ahead(), TestGuardian(), FakeClock(), Broker()
+    suite.request = lambda: Request(NAME, FILMS[:1])  # type: ignore[method-assign]
+    async with serving(site):
+        first = await suite.run(site, tmp_path, clock, Broker())
+        site.more = True
+        await suite.run(site, tmp_path, clock, late)
+    assert first.records == 5
+    assert [asked.query["from-date"] for asked in site.asked][-1] == "2026-10-04"
+    assert "Inception review – take 4" in {each["text"].partition("\n")[0] for each in late.records("reviews")}
+
+
 async def test_more_than_a_run_may_read_is_read_by_the_next(tmp_path: Path) -> None:
     site, thrice = Guardian(), [Request(NAME, FILMS[:1])] * 3
     brokers, _ = await runs(TestGuardian(), tmp_path, site, *thrice, pages=1)
