@@ -26,10 +26,15 @@ async def unpacked(parts: AsyncIterator[bytes | bytearray], most: int) -> AsyncI
             yield part
             continue
         while part:
+            if inflating.eof:
+                # A packed file may be several behind one another; what else follows is passed over, as by every gzip.
+                if not part.startswith(MAGIC):
+                    break
+                inflating = zlib.decompressobj(zlib.MAX_WBITS | 16)
             try:
                 yield inflating.decompress(part, most)
             except zlib.error as error:
                 raise DamagedError(f"what it packed cannot be unpacked: {error}") from error
-            part = inflating.unconsumed_tail
+            part = inflating.unused_data if inflating.eof else inflating.unconsumed_tail
     if inflating is not None and not plain and not inflating.eof:
         raise DamagedError("what it packed ends in the middle")

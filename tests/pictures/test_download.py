@@ -133,6 +133,7 @@ class BadWeb:
     async def packed(self, request: web.Request) -> web.StreamResponse:
         """As stores of files send what they hold packed, whatever was asked for."""
         packed = {"cut": gzip.compress(CONTENT)[:-9], "bomb": gzip.compress(bytes(32 << 20)), "plain": CONTENT}
+        packed["parts"] = gzip.compress(CONTENT[:5]) + gzip.compress(CONTENT[5:]) + bytes(9)
         body = packed.get(request.query_string, gzip.compress(CONTENT))
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
@@ -172,7 +173,7 @@ async def test_a_picture_lies_in_a_temporary_file_under_its_digest(bad_web, tmp_
     assert (got.sha256, got.bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
-@pytest.mark.parametrize("how", ["gzip", "plain"])
+@pytest.mark.parametrize("how", ["gzip", "parts", "plain"])
 async def test_a_picture_that_a_server_packed_unasked_is_unpacked(bad_web, tmp_path, how):
     _, server = bad_web
     async with downloading(tmp_path, server) as downloader:
