@@ -14,6 +14,8 @@ from app.storage.documents import Change, Document, Filter, Sort
 from app.storage.store import Store
 
 _DUPLICATE_KEY: Final = 11000
+AT_ONCE: Final = 1000
+"""Documents a request: those of all stages wait for one another, and each has to be answered within its time."""
 _Write = ReplaceOne[Document] | UpdateOne
 
 
@@ -133,15 +135,19 @@ class MongoCollection:
 
     async def _write(self, writes: Sequence[_Write], without_upsert: Callable[[int], _Write]) -> int:
         """Write in any order; how many found or made their document."""
-        if not writes:
-            return 0
+        reached = 0
+        for begin in range(0, len(writes), AT_ONCE):
+            reached += await self._request(writes[begin : begin + AT_ONCE], begin, without_upsert)
+        return reached
+
+    async def _request(self, writes: Sequence[_Write], begin: int, without_upsert: Callable[[int], _Write]) -> int:
         try:
             with answering():
                 result = (await self._driver.bulk_write(writes, ordered=False)).bulk_api_result
         except BulkWriteError as error:
             # Either a newer document is there, or another worker made it between the server's look and its insert.
             # Only the second kind still matches, and now there is nothing left to insert.
-            again = [without_upsert(index) for index in _duplicates(error)]
+            again = [without_upsert(begin + index) for index in _duplicates(error)]
             return _reached(error.details) + await self._write(again, without_upsert)
         return _reached(result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from app.embedded.ports import free_port
 from app.settings import Mongo
 from app.storage.client import answering
 from app.storage.documents import Change
-from app.storage.mongo import MongoCollection, MongoStore
+from app.storage.mongo import AT_ONCE, MongoCollection, MongoStore
 from tests.storage.events import FILM, film, prediction, rating
 
 
@@ -143,6 +144,32 @@ async def test_an_older_write_that_loses_the_race_to_insert_stays_out(mongo: str
     assert await racing.replace([{"_id": "a", "offset": 4}], "offset") == 0
     assert await store.documents["ratings"].get(["a"]) == [{"_id": "a", "offset": 9}]
     store.close()
+
+
+class Counting:
+    """A driver's collection that counts what each request holds, of which the last of all is there already."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+
+    async def bulk_write(self, writes: list[Any], ordered: bool) -> Any:
+        self.held.append(len(writes))
+        if len(self.held) == 3:
+            error = {"index": len(writes) - 1, "code": 11000, "errmsg": "E11000"}
+            results = {"nMatched": 0, "nUpserted": len(writes) - 1, "writeConcernErrors": []}
+            raise BulkWriteError({**results, "writeErrors": [error]})
+        self.last = writes[-1]
+        return SimpleNamespace(bulk_api_result={"nMatched": 0, "nUpserted": len(writes)})
+
+
+async def test_a_large_batch_is_written_in_requests_that_are_answered_in_time() -> None:
+    driver = Counting()
+    collection = MongoCollection(driver)  # type: ignore[arg-type]
+    changes = [Change(f"film {n}", {"n": n}, guard="n") for n in range(2 * AT_ONCE + 500)]
+    assert await collection.merge(changes) == len(changes)
+    assert driver.held == [AT_ONCE, AT_ONCE, 500, 1]
+    assert driver.last._filter["_id"] == changes[-1].id
+    assert await collection.merge([]) == 0
 
 
 @pytest.mark.embedded
