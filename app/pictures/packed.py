@@ -15,26 +15,34 @@ class DamagedError(Exception):
 
 
 async def unpacked(parts: AsyncIterator[bytes | bytearray], most: int) -> AsyncIterator[bytes | bytearray]:
-    """The plain bytes, at most `most` at once; what is only called packed comes as it is. Raises DamagedError."""
+    """The plain bytes, at most `most` at once; what is only called packed comes as it is. Raises DamagedError.
+
+    A packed file may be several behind one another; what else follows is passed over, as by every gzip.
+    """
     inflating: Any = None
-    plain = False
+    plain = over = False
+    held = b""
     async for part in parts:
-        if inflating is None:
-            plain = plain or not part.startswith(MAGIC)
-            inflating = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        if plain:
-            yield part
-            continue
-        while part:
-            if inflating.eof:
-                # A packed file may be several behind one another; what else follows is passed over, as by every gzip.
-                if not part.startswith(MAGIC):
+        rest = held + bytes(part) if held else part
+        held = b""
+        while rest and not plain and not over:
+            if inflating is None or inflating.eof:
+                if rest == MAGIC[:1]:
+                    # What follows tells whether it begins a packed file.
+                    held, rest = bytes(rest), b""
+                    break
+                if not rest.startswith(MAGIC):
+                    plain, over = inflating is None, inflating is not None
                     break
                 inflating = zlib.decompressobj(zlib.MAX_WBITS | 16)
             try:
-                yield inflating.decompress(part, most)
+                yield inflating.decompress(rest, most)
             except zlib.error as error:
                 raise DamagedError(f"what it packed cannot be unpacked: {error}") from error
-            part = inflating.unused_data if inflating.eof else inflating.unconsumed_tail
-    if inflating is not None and not plain and not inflating.eof:
+            rest = inflating.unused_data if inflating.eof else inflating.unconsumed_tail
+        if plain and rest:
+            yield rest
+    if inflating is None and held:
+        yield held
+    elif inflating is not None and not inflating.eof:
         raise DamagedError("what it packed ends in the middle")
