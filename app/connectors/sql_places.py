@@ -41,17 +41,25 @@ def before(after: list[Any] | None, overlap: float) -> list[Any] | None:
     if after is None or not overlap:
         return after
     first, *rest = after
+    try:
+        return [_before(first, overlap), *rest]
+    except OverflowError:
+        # Some databases say with their first day that they know none.
+        return None
+
+
+def _before(first: Any, overlap: float) -> Any:
     match first:
         case datetime():
-            return [first - timedelta(seconds=overlap), *rest]
+            return first - timedelta(seconds=overlap)
         case date():
-            return [first - timedelta(days=ceil(overlap / DAY)), *rest]
+            return first - timedelta(days=ceil(overlap / DAY))
         case int():
-            return [first - ceil(overlap), *rest]
+            return first - ceil(overlap)
         case float():
-            return [first - overlap, *rest]
+            return first - overlap
         case Decimal():
-            return [first - Decimal(overlap), *rest]
+            return first - Decimal(overlap)
         case _:
             raise SourceError(f"overlap: a {type(first).__name__} has no number or moment before it")
 

@@ -256,6 +256,8 @@ def shown(url: str) -> str:
         host = bracketed(parts.hostname or "")
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
+        host = ""
+    if not host:
         return _SECRETS.sub("", url)[:200]
     return f"{parts.scheme}://{host}{port}{parts.path}"[:300]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from app.connectors.errors import NotFoundError, SourceError
 from app.connectors.registry import config_of
 from app.connectors.runner import CursorStore
+from app.connectors.sql_places import before
 from app.settings import ConfigError
 from tests.connectors.local_suite import LocalSuite, fault_of, opened, read
 from tests.connectors.sql_source import ROWS, keys, sqlite
@@ -115,6 +117,12 @@ async def test_a_query_that_fills_the_gaps_reads_rows_without_a_key(tmp_path: Pa
     do(tmp_path, "UPDATE scores SET changed = NULL WHERE id = 3")
     report, broker = await read(table, tmp_path)
     assert (report.status, len(broker.sent())) == ("success", ROWS)
+
+
+def test_before_the_first_of_all_days_is_the_beginning() -> None:
+    assert before([datetime(1, 1, 1), 7], 60) is None
+    assert before([date(1, 1, 1)], 60) is None
+    assert before([datetime(2026, 1, 1, 0, 1), 7], 60) == [datetime(2026, 1, 1), 7]
 
 
 async def test_a_run_begins_so_many_numbers_before_the_end_of_the_last(tmp_path: Path) -> None:

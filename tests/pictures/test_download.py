@@ -439,3 +439,4 @@ def test_a_tag_without_a_word_to_marquee_refuses_nothing(said):
 def test_reasons_do_not_tell_secrets_of_an_address():
     assert shown("https://user:pass@host.example:8443/a.jpg?token=secret#x") == "https://host.example:8443/a.jpg"
     assert shown("https://user:pass@host.example:x/a@b.jpg?token=secret#x") == "https://host.example:x/a@b.jpg"
+    assert [shown(each) for each in ("/a.jpg?token=secret", "data:image/png,x")] == ["/a.jpg", "data:image/png,x"]
