@@ -100,6 +100,7 @@ async def _rebuild_projection(call: Call, name: str) -> dict[str, Any]:
 
 
 async def _forget_model(call: Call, name: str) -> dict[str, Any]:
+    from app.cli.kafka import members
     from app.embedded.addresses import running
     from app.learning.specs import MODELS
     from app.storage.mongo import MongoStore
@@ -115,6 +116,12 @@ async def _forget_model(call: Call, name: str) -> dict[str, Any]:
         return {"model": name, "told": f"{name}: embedded, every model is learnt anew at each start"}
     store = MongoStore(own.mongo)
     try:
+        await store.pointers.latest(name)
+        if count := await members(own):
+            raise CliError(
+                f"{count} worker(s) of {own.worker.app} run, or ended within {own.broker.session_timeout:g} s: stop "
+                "all, run this again, and start them; one that runs would put the model back"
+            )
         await store.pointers.forget(name)
     finally:
         store.close()

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from app.cli.call import CliError
 from app.delivery.fetching import RawConsumer
@@ -45,6 +45,22 @@ async def cut(settings: Settings) -> dict[str, int]:
     finally:
         await admin.close()
     return {entry["topic"]: len(entry["partitions"]) for entry in listed if entry["partitions"]}
+
+
+async def members(settings: Settings) -> int:
+    """How many workers the brokers know, those among them that ended a moment ago. Raises CliError, as `cut` does."""
+    await cut(settings)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=5_000)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await admin.start()
+            answers = await admin.describe_consumer_groups([settings.worker.app])
+    except GroupCoordinatorNotAvailableError:
+        # Brokers on which nobody has ever joined a group.
+        return 0
+    finally:
+        await admin.close()
+    return sum(len(group[-1]) for answer in answers for group in answer.groups)
 
 
 @asynccontextmanager

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import kafka
 from app.embedded.partition_log import PartitionLog, segment_files, write_partition_count
 from app.embedded.segment import ArchivedRecord
 from app.embedded.up import CLEAN
+from app.settings import Settings
+from app.storage import mongo
+from app.storage.memory import MemoryStore
 from tests.cli.conftest import Marquee
 
 
@@ -55,6 +59,23 @@ def test_everything_is_made_anew_at_the_next_start(marquee: Marquee, archive: Pa
     clean.touch()
     assert "next `marquee up --embedded`" in marquee("rebuild").stdout
     assert not clean.exists()
+
+
+def test_a_model_stays_while_workers_have_it(marquee: Marquee, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = [2, 0]
+
+    async def members(settings: Settings) -> int:
+        return counts.pop(0)
+
+    monkeypatch.setattr(kafka, "members", members)
+    monkeypatch.setattr(mongo, "MongoStore", lambda settings: MemoryStore())
+    snapshot = marquee.directory / "data" / "snapshots" / "faces" / "1.snapshot"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.touch()
+    assert "2 worker(s) of marquee run" in marquee.mistake("rebuild", "--model", "faces")
+    assert snapshot.exists()
+    assert "learnt anew" in marquee("rebuild", "--model", "faces").stdout
+    assert not snapshot.exists()
 
 
 def test_what_cannot_be_rebuilt_is_named_with_what_can(marquee: Marquee) -> None:
