@@ -8,6 +8,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from app.delivery.membership import Membership
+from app.delivery.recovery import PlainTables
 from app.delivery.shortcut import take_shortcut
 from app.delivery.stream import BatchStream
 from app.delivery.stretch import MOST_FETCHED
@@ -122,6 +123,7 @@ def make_faust_app(settings: Settings, worker: Lifecycle) -> MarqueeApp:
         logging_config=logging_config(settings.worker.log),
         Stream=BatchStream,
         Table=BatchTable,
+        TableManager=PlainTables,
     )
     app.worker = worker
     app.membership = Membership(settings.broker.session_timeout)

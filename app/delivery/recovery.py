@@ -14,8 +14,11 @@ from typing import Any, Final
 
 import faust
 import rocksdict
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from agents.errors import MustStopError
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.transport import bootstrap_servers
 
@@ -23,6 +26,41 @@ log = logging.getLogger(__name__)
 
 STRETCH: Final = 20_000
 """Rows held in memory while they are read again."""
+
+
+class Plain(Recovery):  # type: ignore[misc]
+    """Faust's recovery, which says in words what to do about a changelog that is shorter than the table made of it."""
+
+    logger = logging.getLogger("faust.tables.recovery")
+
+    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        """Where reading begins, by partition. Raises MustStopError for changelogs that were deleted or cut."""
+        await super()._build_offsets(consumer, tps, destination, title)
+        ends = self.active_highwaters
+        for tp in sorted(tps) if title == "active" else ():
+            if destination[tp] and destination[tp] > ends[tp]:
+                told = (
+                    f"{tp.topic}-{tp.partition} ends at {ends[tp] + 1}, before what is here of it, which ends at "
+                    f"{destination[tp] + 1}: it was deleted or cut in Kafka. Stop the workers, remove "
+                    f"{self.app.conf.tabledir} of each, and start them: tables are then made again from their "
+                    "changelogs, and where those are gone from all that their source topics still have"
+                )
+                log.error(told)
+                raise MustStopError(told)
+
+
+class PlainTables(TableManager):  # type: ignore[misc]
+    """Faust's tables with that recovery."""
+
+    logger = logging.getLogger("faust.tables.manager")
+    _recovery: Plain | None
+
+    @property
+    def recovery(self) -> Plain:
+        """The recovery of all tables."""
+        if self._recovery is None:
+            self._recovery = Plain(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
 
 class WholeRecovery(faust.Table):  # type: ignore[misc]

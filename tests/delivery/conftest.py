@@ -8,6 +8,7 @@ from typing import Any
 import faust
 import pytest
 
+from app.delivery.recovery import PlainTables
 from app.delivery.stream import BatchStream
 from app.delivery.table import BatchTable
 from app.delivery.transport import Transport
@@ -32,4 +33,5 @@ async def offline(tmp_path: Path) -> Any:
         table_standby_replicas=0,
         Stream=BatchStream,
         Table=BatchTable,
+        TableManager=PlainTables,
     )

@@ -67,6 +67,7 @@ PARAMETERS: list[tuple[Callable[..., Any], list[str]]] = [
     (rocksdb.Store._db_for_partition, ["self", "partition"]),
     (rocksdb.Store.persisted_offset, ["self", "tp"]),
     (Recovery.on_recovery_completed, ["self", "generation_id"]),
+    (Recovery._build_offsets, ["self", "consumer", "tps", "destination", "title"]),
     (Fetcher._get_actions_per_node, ["self", "assignment"]),
     (Fetcher._select_read_replica, ["self", "tp"]),
     (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from agents.errors import MustStopError
 from app.delivery import recovery
 from app.delivery.raw import Raw
 from app.delivery.table import BatchTable
@@ -115,3 +117,28 @@ async def test_rows_of_others_between_do_not_count_as_applied(table: BatchTable)
     await table.write(Foreign(), 0, {b"k": b"v"})  # type: ignore[arg-type]
     assert table.database(0).get(b"k") == b"v"
     assert table.applied(0) == -1
+
+
+class Brokers:
+    """Says that changelogs begin at 0."""
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 0)
+
+
+@pytest.mark.parametrize("end", [0, 1, END - 1])
+async def test_a_changelog_that_was_deleted_or_cut_stops_the_worker_with_what_to_do(
+    table: BatchTable, end: int
+) -> None:
+    tp, own = changelog(table), table.app.tables.recovery
+    own.active_highwaters[tp] = end - 1
+    with pytest.raises(MustStopError, match=rf"t-changelog-0 ends at {end}, before .*remove \S+/tables of each"):
+        await own._build_offsets(Brokers(), {tp}, Counter({tp: END - 1}), "active")
+
+
+@pytest.mark.parametrize("applied", [-1, 0, END - 1])
+async def test_a_changelog_that_is_whole_stops_nobody(table: BatchTable, applied: int) -> None:
+    tp, own = changelog(table), table.app.tables.recovery
+    found = Counter({tp: applied})
+    await own._build_offsets(Brokers(), {tp}, found, "active")
+    assert found[tp] == applied
