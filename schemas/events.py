@@ -14,6 +14,8 @@ RatingKind = Literal["mean", "single", "approval"]
 Score = Annotated[float, Meta(ge=0.0, le=10.0)]
 Year = Annotated[int, Meta(ge=1870, le=2200)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
+SourceName = Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
+"""What ratings and pictures are counted by; the embedded database cuts texts at a zero byte where it counts."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """What every JSON reader and every database can hold."""
 LongText = Annotated[str, Meta(max_length=200_000)]
@@ -41,7 +43,7 @@ class RatingObserved(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
 
     film_id: Annotated[ShortText, FILM_FORM]
-    source: ShortText
+    source: SourceName
     source_record_id: ShortText
     value: float
     best: float | None = None
@@ -61,7 +63,7 @@ class ReviewObserved(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
 
     film_id: Annotated[ShortText, FILM_FORM]
-    source: ShortText
+    source: SourceName
     source_record_id: ShortText
     text: Annotated[str, Meta(min_length=1, max_length=200_000)]
     lang: Annotated[str, Meta(max_length=35)] | None = None
@@ -82,7 +84,7 @@ class FactsObserved(Record, frozen=True, kw_only=True):
     version: ClassVar[int] = 2
 
     film_id: Annotated[ShortText, FILM_FORM]
-    source: ShortText
+    source: SourceName
     title: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
     year: Year | None = None
     genres: tuple[Annotated[str, Meta(max_length=64)], ...] = ()

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.base import Layout, Record
-from schemas.events import Count, RatingKind, ShortText
+from schemas.events import Count, RatingKind, ShortText, SourceName
 from schemas.ids import FILM_FORM, FilmId
 from schemas.terms import SourceTerms, Stamp
 
@@ -44,7 +44,7 @@ class FilmMentioned(Record, frozen=True, kw_only=True, tag_field="type", tag="me
     layout: ClassVar[Layout] = Layout.SINGLE
 
     mention_id: ShortText
-    source: ShortText
+    source: SourceName
     source_record_id: ShortText
     title: Annotated[str, Meta(max_length=500)] | None = None
     year: Count | None = None

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from schemas.base import Layout, Record
-from schemas.events import Count, ShortText
+from schemas.events import Count, ShortText, SourceName
 from schemas.ids import PERSON_FORM, PersonId
 from schemas.terms import SourceTerms
 
@@ -45,7 +45,7 @@ class ImageFound(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "celebrity_id"
 
     celebrity_id: Annotated[ShortText, PERSON_FORM]
-    source: ShortText
+    source: SourceName
     url: Url
     width: Count | None = None
     height: Count | None = None
