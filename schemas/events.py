@@ -43,7 +43,7 @@ class RatingObserved(Record, frozen=True, kw_only=True):
     key_field: ClassVar[str] = "film_id"
 
     film_id: Annotated[ShortText, FILM_FORM]
-    source: SourceName
+    source: ShortText
     source_record_id: ShortText
     value: float
     best: float | None = None

@@ -49,3 +49,9 @@ def test_moments_of_early_years_have_four_digits_of_a_year() -> None:
     assert rfc3339(-62_135_596_800_000) == "0001-01-01T00:00:00.000Z"
     assert rfc3339(-5) == "1969-12-31T23:59:59.995Z"
     assert rfc3339(1_795_348_800_007) == "2026-11-22T12:00:00.007Z"
+
+
+async def test_a_source_with_a_zero_byte_is_refused_which_databases_take_for_another() -> None:
+    rating = RatingObserved(film_id=FILM, source="a\0b", source_record_id="1", value=5)
+    with pytest.raises(Rejected, match="source: a zero byte"):
+        [event async for event in clean_rating(message(rating), {}, {}, {})]

@@ -7,12 +7,11 @@ import pytest
 
 from schemas.base import Record, Rejected
 from schemas.catalogue import decode
-from schemas.events import FactsObserved, RatingObserved, ReviewObserved
+from schemas.events import FactsObserved, ReviewObserved
 from schemas.mentions import FilmMentioned
 from schemas.pictures import ImageFound
 
 SAID: dict[type[Record], dict[str, object]] = {
-    RatingObserved: {"film_id": "tt1375666", "source_record_id": "1", "value": 5},
     ReviewObserved: {"film_id": "tt1375666", "source_record_id": "1", "text": "Fine."},
     FactsObserved: {"film_id": "tt1375666"},
     FilmMentioned: {"mention_id": "m", "source_record_id": "1"},
