@@ -17,6 +17,7 @@ import msgspec
 from agents.errors import Unavailable
 from app.cli.output import harmless
 from app.embedded.addresses import Addresses, running
+from app.embedded.lock import is_locked
 from app.embedded.process import EmbeddedError
 from app.settings import ConfigError, Settings, load
 from schemas.base import Rejected
@@ -59,6 +60,8 @@ class Call(msgspec.Struct, frozen=True):
         own = self.own_settings(environ)
         found = running(own.data_dir)
         if found is None and self.data_dir is not None:
+            if is_locked(own.data_dir):
+                raise CliError(f"a Marquee starts or stops in {self.data_dir}: try again in a moment")
             start = f"start one with `marquee up --embedded --data-dir {self.data_dir}`"
             raise CliError(f"no Marquee runs in {self.data_dir}: {start}, or leave --data-dir out")
         if found is None or "MARQUEE_BROKER__URL" in environ:
@@ -77,7 +80,8 @@ def _places(own: Settings) -> dict[str, str]:
 
 def _addresses(found: Addresses) -> dict[str, str]:
     host, _, port = (found.web or "").removeprefix("http://").rpartition(":")
-    web = {"MARQUEE_WEB__HOST": host, "MARQUEE_WEB__PORT": port} if found.web else {}
+    # Another Marquee may listen where this one has no web server yet: 0 is nobody's port.
+    web = {"MARQUEE_WEB__HOST": host, "MARQUEE_WEB__PORT": port} if found.web else {"MARQUEE_WEB__PORT": "0"}
     embedded = {"MARQUEE_BROKER__EMBEDDED": "true"} if found.embedded else {}
     return {
         "MARQUEE_BROKER__URL": found.broker,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from app.cli.call import CliError
+from app.embedded.lock import is_locked
 from app.settings import Settings
 
 SECONDS: Final = 15.0
@@ -48,6 +49,8 @@ def _ask(
     kind: str = "application/octet-stream",
     method: str | None = None,
 ) -> Any:
+    if settings.web.port == 0:
+        raise NoMarqueeError(_portless(settings))
     base = f"http://{settings.web.host}:{settings.web.port}"
     url = "/".join([base, *(quote(part, safe="") for part in path)]) + query
     headers = {"Accept": "application/json", **_credentials()}
@@ -67,6 +70,12 @@ def _ask(
             f"no Marquee answers at {base} ({reason}): start one (`marquee up --embedded`), name its directory with "
             "--data-dir, or set [web] host and port"
         ) from error
+
+
+def _portless(settings: Settings) -> str:
+    if is_locked(settings.data_dir):
+        return f"the Marquee in {settings.data_dir} starts or stops, nobody answers there yet: try again in a moment"
+    return "nobody knows which port Marquee's web server took: name its directory with --data-dir, or set [web] port"
 
 
 def _credentials() -> dict[str, str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import click
 import pytest
 
 from app.cli import main
+from app.embedded.addresses import Addresses, publish
+from app.embedded.lock import DirectoryLock
 from tests.cli.conftest import Marquee
 
 
@@ -157,3 +161,30 @@ def test_without_a_broker_a_command_says_how_to_start_one(words: tuple[str, ...]
 
 def test_a_data_directory_in_which_nothing_runs_is_named(marquee: Marquee) -> None:
     assert "no Marquee runs in elsewhere" in marquee.mistake("films", "--data-dir", "elsewhere")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_marquee_that_starts_is_not_taken_for_another_that_runs(marquee: Marquee, written: bool) -> None:
+    asked: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    lock = DirectoryLock(marquee.directory / "d")
+    lock.acquire()
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        marquee.environment["MARQUEE_BROKER__URL"] = None
+        marquee.environment["MARQUEE_WEB__PORT"] = str(other.server_port)
+        try:
+            if written:
+                publish(marquee.directory / "d", Addresses("kafka://h:1", "mongodb://h/x", "", None, os.getpid()))
+            told = marquee.mistake("films", "--data-dir", "d")
+        finally:
+            other.shutdown()
+            lock.release()
+    assert "starts" in told
+    assert "try again in a moment" in told
+    assert asked == []
