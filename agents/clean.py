@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from typing import Final
 
 from agents.messages import Message, readable_moment
 from agents.terms import renews, until
-from schemas.base import BEST_SCORE, Record, Rejected
+from schemas.base import Record, Rejected
 from schemas.commands import SubmitFilm
 from schemas.entities import FilmFacts, FilmTally, SeenRating
 from schemas.events import RatingCleaned, RatingObserved
 from schemas.ids import FILM_ID_FORMS, fenced, is_film_id
+from schemas.scores import score_of
 from schemas.terms import may_train
-
-BEST_KNOWN: Final = 1e9
 
 
 async def clean_rating(
@@ -90,23 +87,6 @@ def _check_source(source: str) -> None:
     # The schemas of what comes less often say so; a pattern takes as long as all else of reading a rating.
     if "\0" in source:
         raise Rejected("source: a zero byte is no part of a name")
-
-
-def score_of(value: float, best: float | None, worst: float | None) -> float:
-    """`value` on 0 to 10: ten times its share of `best`, so that 8.8 of 10 stays 8.8. A negative zero becomes 0.0.
-
-    Raises Rejected where the value is not on its own scale, or the scale is none.
-    """
-    top = 10.0 if best is None else best
-    bottom = 0.0 if worst is None else worst
-    if not (math.isfinite(value) and math.isfinite(top) and math.isfinite(bottom)):
-        raise Rejected("value, best and worst must be finite numbers")
-    if not 0 <= bottom < top <= BEST_KNOWN:
-        raise Rejected(f"scale {bottom:g} to {top:g} is none: 0 <= worst < best is needed")
-    if not bottom <= value <= top:
-        raise Rejected(f"value: {value:g} is outside its scale of {bottom:g} to {top:g}")
-    # Rounding takes 0.81 of 0.81 a little above 10, which no later stage reads.
-    return min(BEST_SCORE, BEST_SCORE * value / top) + 0.0
 
 
 def _row(message: Message[RatingObserved], score: float, before: SeenRating | None, counted: int) -> SeenRating | None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Final
 
-from agents.clean import check_film, score_of
+from agents.clean import check_film
 from agents.messages import Message, readable_moment
 from agents.terms import renews, until
 from schemas.base import Record, Rejected
@@ -14,6 +14,7 @@ from schemas.commands import SubmitFilm
 from schemas.entities import SeenReview
 from schemas.events import ReviewCleaned, ReviewObserved
 from schemas.ids import fenced
+from schemas.scores import score_of
 from schemas.terms import may_train
 
 POSITIVE_FROM: Final = 6.0

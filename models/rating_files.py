@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.raters import rater_of
-from schemas.base import BEST_SCORE
+from schemas.base import BEST_SCORE, Rejected
 from schemas.events import RatingKind, RatingObserved
 from schemas.ids import fenced
 from schemas.moments import moment
 from schemas.numbers import decode_json
+from schemas.scores import BEST_KNOWN, score_of
 
 _COLUMNS: Final = ("userId", "movieId", "rating", "timestamp")
 _USUAL_BESTS: Final = (5.0, 10.0, 100.0)
@@ -72,7 +73,7 @@ class Scale:
             scale = cls(float(worst), float(best))
         except ValueError:
             colon = ""
-        if not colon or not 0.0 <= scale.worst < scale.best < math.inf:
+        if not colon or not 0.0 <= scale.worst < scale.best <= BEST_KNOWN:
             raise ValueError(f"scale {text!r} is none: write worst:best, such as 0.5:5 or 1:10")
         return scale
 
@@ -150,7 +151,10 @@ def numbered_rows(file: TextIO, columns: tuple[str, ...], bad: BadLines) -> Iter
     Raises UnreadableFile where a column is missing.
     """
     reader = csv.reader(file)
-    header = [name.strip() for name in next(reader, [])]
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise UnreadableFile(f"the first line must name {', '.join(columns)}: {error}") from error
     missing = [name for name in columns if name not in header]
     if missing:
         raise UnreadableFile(f"no column {', '.join(missing)}: the first line must name {', '.join(columns)}")
@@ -198,7 +202,7 @@ def _read_csv(file: TextIO, columns: _Columns, scale: Scale | None) -> tuple[NDA
     lines = array("q")
     for line, (rater, film, value, time) in numbered_rows(file, _COLUMNS, columns.bad):
         try:
-            number, seconds = float(value), float(time)
+            number, seconds = _number(value), _number(time)
         except ValueError:
             columns.bad.add(line, f"rating {value!r} or timestamp {time!r} is not a number")
             continue
@@ -212,7 +216,14 @@ def _read_csv(file: TextIO, columns: _Columns, scale: Scale | None) -> tuple[NDA
     keep = (values >= scale.worst) & (values <= scale.best)
     for row in np.flatnonzero(~keep):
         columns.bad.add(lines[row], f"rating {values[row]:g} is outside {scale.worst:g} to {scale.best:g}")
-    return BEST_SCORE * values / scale.best, keep
+    return np.minimum(BEST_SCORE, BEST_SCORE * values / scale.best), keep
+
+
+def _number(text: str) -> float:
+    """The number in a cell. Raises ValueError, also for 4_5, which Python takes for 45 and nobody else does."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def _scale_of(values: NDArray[np.float64]) -> Scale:
@@ -236,7 +247,7 @@ def _read_ndjson(
             score = _score(rating, scale)
             # A rating that names no time stays behind the one before it in the file.
             latest = moment(rating.observed_at).timestamp() if rating.observed_at else latest
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, Rejected, ValueError) as error:
             columns.bad.add(number, str(error))
             continue
         rater = rater_of(rating.source, rating.author)
@@ -249,8 +260,6 @@ def _read_ndjson(
 
 
 def _score(rating: RatingObserved, scale: Scale | None) -> float:
-    best = rating.best if rating.best is not None else scale.best if scale else BEST_SCORE
-    worst = rating.worst if rating.worst is not None else scale.worst if scale else 0.0
-    if not 0.0 <= worst < best < math.inf or not worst <= rating.value <= best:
-        raise ValueError(f"value {rating.value:g} is outside its scale of {worst:g} to {best:g}")
-    return BEST_SCORE * rating.value / best
+    best = rating.best if rating.best is not None or scale is None else scale.best
+    worst = rating.worst if rating.worst is not None or scale is None else scale.worst
+    return score_of(rating.value, best, worst)

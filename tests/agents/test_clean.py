@@ -6,13 +6,14 @@ import math
 
 import pytest
 
-from agents.clean import clean_rating, score_of
+from agents.clean import clean_rating
 from agents.messages import Message, rfc3339
 from agents.reviews import clean_review
 from schemas.base import Rejected
 from schemas.catalogue import decode, encode
 from schemas.envelope import Envelope
 from schemas.events import RatingCleaned, RatingObserved, ReviewCleaned, ReviewObserved
+from schemas.scores import score_of
 
 FILM = "tt1375666"
 

@@ -101,7 +101,7 @@ def test_the_scale_is_read_from_the_data_or_named(
     assert read_ratings(path, Scale.parse(scale) if scale else None).score.max() == expected
 
 
-@pytest.mark.parametrize("text", ["5", "5:1", "a:b", "-1:5", "1:inf", "1:2:3"])
+@pytest.mark.parametrize("text", ["5", "5:1", "a:b", "-1:5", "1:inf", "1:1e10", "1:2:3"])
 def test_a_scale_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write worst:best"):
         Scale.parse(text)
@@ -125,6 +125,31 @@ def test_bad_json_lines_are_left_out_and_reported_by_number(tmp_path: Path) -> N
     report = evaluate_ratings(_write(tmp_path / "r.ndjson", text))
     assert (report.events, report.bad_lines) == (1, 5)
     assert [found.line for found in report.bad_examples] == [2, 3, 4, 5, 6]
+
+
+def test_ratings_on_scales_that_are_none_are_left_out_as_by_the_pipeline(tmp_path: Path) -> None:
+    good = {"film_id": "tt1", "source": "s", "value": 4}
+    lines = [{**good, "source_record_id": str(n)} for n in range(30)]
+    lines[3] |= {"value": 1e308, "best": 1.7e308}
+    lines[7] |= {"value": 5, "best": 1e10}
+    report = evaluate_ratings(_write(tmp_path / "r.ndjson", "\n".join(map(json.dumps, lines))))
+    assert (report.events, [bad.line for bad in report.bad_examples]) == (28, [4, 8])
+    assert report.mae is not None
+    assert report.mae < 10
+
+
+def test_full_marks_of_odd_scales_are_10(tmp_path: Path) -> None:
+    record = {"film_id": "tt1", "source": "s", "source_record_id": "1", "value": 0.81, "best": 0.81}
+    assert read_ratings(_write(tmp_path / "r.ndjson", json.dumps(record))).score[0] == 10
+    rows = _write(tmp_path / "r.csv", _csv([("u", "f", 0.81, 1)]))
+    assert read_ratings(rows, Scale.parse("0:0.81")).score[0] == 10
+
+
+def test_numbers_that_only_python_takes_for_some_are_left_out(tmp_path: Path) -> None:
+    path = _write(tmp_path / "r.csv", _csv(_rows(20)) + "u,f,4_5,5\nu,f,4,1_0\n")
+    report = evaluate_ratings(path)
+    assert (report.events, [bad.line for bad in report.bad_examples]) == (20, [22, 23])
+    assert read_ratings(path).score.max() > 5
 
 
 def test_repeated_json_records_count_once_and_changed_ones_replace(tmp_path: Path) -> None:
@@ -160,6 +185,7 @@ def test_json_records_of_sources_with_a_bar_in_their_names_are_told_apart(tmp_pa
         ("userId,movieId,rating,timestamp\na,b,c,d\n", r"no rating in it \(line 2: rating 'c'"),
         ("userId,movieId,rating,timestamp\na,b,400,1\n", "scale is not clear"),
         ("{}\n", r"no rating in it \(line 1"),
+        ('"userId,movieId,rating,timestamp\n' + "1,1,4,5\n" * 20_000, "the first line must name userId, .*field limit"),
     ],
 )
 def test_a_file_without_ratings_is_refused_with_what_it_should_look_like(tmp_path: Path, text: str, match: str) -> None:

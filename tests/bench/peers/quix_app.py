@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 from quixstreams import Application, State, message_context
 
-from agents.clean import score_of
 from agents.messages import rfc3339
 from schemas.catalogue import encode
 from schemas.events import RatingCleaned, RatingObserved, RatingPredicted
 from schemas.ids import is_film_id, position_id
+from schemas.scores import score_of
 from tests.bench.model import new_learner
 
 _observed = msgspec.json.Decoder(RatingObserved).decode
