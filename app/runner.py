@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import faust
+from faust.types import TP
 
 from app.delivery.commit import REST_SECONDS, GroupCommit
 from app.delivery.contiguity import KafkaLogReader
@@ -90,9 +92,20 @@ def make_agents(
             stopping=lambda: bool(app.should_stop or app.consumer.suspend_flow.is_set()),
             tracer=tracer,
             membership=app.membership,
+            end=partial(_end, app),
         )
         topic = app.topic(stage.topic, key_type=bytes, value_type=bytes, partitions=counts[stage.topic])
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, waits[stage.name]))
+
+
+def _end(app: faust.App, topic: str, partition: int) -> int | None:
+    """Where a partition ends, as the last fetch said; None where it is not assigned any more."""
+    try:
+        found = app.consumer.highwater(TP(topic, partition))
+    except Exception:
+        # Which of several errors says so depends on how far a rebalance is.
+        return None
+    return None if found is None else int(found)
 
 
 def read_by_none_but(topology: Topology, those: Callable[[Stage], bool]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from app.delivery.moved import Arrivals
 from app.delivery.producer import Outgoing, Sender
 from app.delivery.raw import LogReader, Raw
 from app.delivery.reach import Asker
+from app.delivery.rewritten import End, Rewritten, unknown, verdict
 from app.delivery.table import PartitionRows, Rows, Section
 from app.observe import metrics
 from app.observe.traces import Tracer
@@ -56,6 +57,7 @@ class StageWorker:
         stopping: Callable[[], bool],
         tracer: Tracer | None = None,
         membership: Membership | None = None,
+        end: End = unknown,
     ) -> None:
         if stage.run is None or stage.table is None:
             raise ValueError(f"stage {stage.name} has nothing to run here")
@@ -71,6 +73,7 @@ class StageWorker:
         self._stopping = stopping
         self._tracer = tracer
         self._membership = membership or Membership()
+        self._rewritten = Rewritten(end)
         self._asker = Asker(stage.ask, reader, self._pause, attempts) if stage.ask is not None else None
 
     async def process(self, batch: Sequence[Raw]) -> None:
@@ -85,14 +88,15 @@ class StageWorker:
         started = time.perf_counter()
         partitions = {raw.partition for raw in batch}
         rows = {partition: self._table.rows(partition, uncommitted(partition)) for partition in partitions}
-        todo = await self._contiguous(batch, rows)
+        todo, again = await self._contiguous(batch, rows)
+        letters = await self._misread(again, rows) if again else []
         if not todo:
-            return Made()
+            return Made(letters)
         work = [raw for raw in todo if not raw.is_filler]
         out = await self._keep(work) if self.stage.kind is Kind.KEEP else await self._decide(work, rows)
         self._mark(todo, rows)
         metrics.STAGE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
-        return Made(out, {partition: view.batch for partition, view in rows.items()}, len(todo))
+        return Made(letters + out, {partition: view.batch for partition, view in rows.items()}, len(todo))
 
     async def send(self, made: Made) -> None:
         """Make the events durable that were made. Raises Abandoned where the partitions may be another's by now."""
@@ -109,10 +113,11 @@ class StageWorker:
         await asyncio.gather(*(self._table.write(partition, rows) for partition, rows in made.rows.items()))
         metrics.EVENTS.labels(self.stage.name).inc(made.events)
 
-    async def _contiguous(self, batch: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Raw]:
-        """The batch without what was applied before, and with what delivery left out."""
+    async def _contiguous(self, batch: Sequence[Raw], rows: dict[int, PartitionRows]) -> tuple[list[Raw], list[Raw]]:
+        """The batch without what was applied before, and with what delivery left out; what was applied before."""
         applied: dict[int, int] = {}
         todo: list[Raw] = []
+        again: list[Raw] = []
         topic = batch[0].topic
         for raw in batch:
             last = applied.get(raw.partition)
@@ -124,13 +129,22 @@ class StageWorker:
                 continue
             if raw.offset <= last:
                 metrics.DUPLICATES.labels(self.stage.name).inc()
+                again.append(raw)
                 applied[raw.partition] = last
                 continue
             if raw.offset > last + 1 and not 0 <= raw.nothing_from <= last + 1:
                 todo += await self._missed(raw, last + 1)
             todo.append(raw)
             applied[raw.partition] = raw.offset
-        return todo
+        return todo, again
+
+    async def _misread(self, again: Sequence[Raw], rows: dict[int, PartitionRows]) -> list[Outgoing]:
+        """Dead letters of what only seems to have been applied before."""
+        marks = {
+            partition: -1 if (mark := own.mark(again[0].topic)) is None else mark for partition, own in rows.items()
+        }
+        others = await self._rewritten.among(again, marks)
+        return [self._give_up(raw, "rejected", verdict(raw), 1) for raw in others if not raw.is_filler]
 
     async def _before_first(self, raw: Raw) -> int:
         """The last offset that nobody has to apply, for a stage that has applied none of a partition."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from agents.errors import MustStopError, Unavailable
 from agents.messages import Message
-from app.delivery import stage_worker
+from app.delivery import rewritten, stage_worker
 from app.delivery.guard import Reader
 from app.delivery.membership import Abandoned, Membership
 from app.delivery.producer import partition_of
@@ -40,6 +40,7 @@ class Bench:
         self.outage: list[Exception] = []
         self.kept: list[list[str]] = []
         self.stops = False
+        self.end: int | None = None
         self.membership = Membership()
         self.writes = 0
         run: Callable[..., Any] = self.keep if kind is Kind.KEEP else self.count
@@ -57,6 +58,7 @@ class Bench:
             attempts,
             stopping=lambda: self.stops,
             membership=self.membership,
+            end=lambda topic, partition: self.end,
         )
 
     async def count(self, message: Message[RatingObserved], tallies: Tallies) -> AsyncIterator[Record]:
@@ -119,6 +121,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_worker, "BACKOFF_SECONDS", (0.0,))
+    monkeypatch.setattr(rewritten, "LOOK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -354,6 +357,32 @@ async def test_a_misplaced_record_is_counted_once_where_it_belongs(decide: Bench
     await decide.worker.process([home])
     assert decide.counted(other) == 1
     assert dict(home.headers)["ce_id"] == lost.position.encode()
+
+
+@pytest.mark.parametrize("kind", [Kind.DECIDE, Kind.KEEP])
+async def test_records_of_a_topic_that_was_made_anew_are_dead_letters_and_not_dropped(kind: Kind) -> None:
+    bench = Bench(kind)
+    await bench.worker.process(bench.rate(0, 1, 2, 3))
+    bench.log.topics["ratings"][bench.rate(9)[0].partition].clear()
+    bench.end = 2
+    await bench.worker.process(bench.rate(4, 5))
+    assert [letter["origin_offset"] for letter in bench.letters()] == [0, 1]
+    assert "was made anew or cut off" in bench.letters()[0]["error"]
+    # What stands beyond the mark now is new, what came with it before the mark is not.
+    bench.end = 5
+    await bench.worker.process(bench.rate(6, 7, 8))
+    assert [letter["origin_offset"] for letter in bench.letters()] == [0, 1, 2, 3]
+    assert (bench.emitted() or [number for batch in bench.kept for number in batch]) == ["0", "1", "2", "3", "8"]
+    assert bench.mark() == 4
+
+
+async def test_what_comes_again_is_no_dead_letter_where_the_end_is_known_late(decide: Bench) -> None:
+    ends = iter([3, 3, 4])
+    batch = decide.rate(0, 1, 2, 3)
+    decide.worker._rewritten = rewritten.Rewritten(lambda topic, partition: next(ends))
+    await decide.worker.process(batch)
+    await decide.worker.process(batch)
+    assert (decide.letters(), decide.counted(), list(ends)) == ([], 4, [])
 
 
 @pytest.mark.parametrize("kind", [Kind.DECIDE, Kind.KEEP])
