@@ -15,7 +15,7 @@ from app.delivery.commit import REST_SECONDS, GroupCommit
 from app.delivery.contiguity import KafkaLogReader
 from app.delivery.guard import Reader
 from app.delivery.membership import Abandoned
-from app.delivery.producer import Producer
+from app.delivery.producer import Fenced, Producer
 from app.delivery.stage_worker import StageWorker
 from app.delivery.stream import BUSY_BATCH
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable, Rows
@@ -34,7 +34,7 @@ _GOLDEN: Final = (5**0.5 - 1) / 2
 class SpecTable:
     """A Faust table under the sections of its spec, with the producer that its changelog goes through."""
 
-    def __init__(self, spec: TableSpec, table: BatchTable, changelogs: Producer) -> None:
+    def __init__(self, spec: TableSpec, table: BatchTable, changelogs: Fenced) -> None:
         self.spec = spec
         self.table = table
         self.rows = table.rows
@@ -59,7 +59,7 @@ def make_tables(app: faust.App, topology: Topology, changelogs: Producer, settin
                 options=dict(ROCKSDB_OPTIONS),
                 extra_topic_configs={"min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"},
             ),
-            changelogs,
+            Fenced(changelogs),
         )
         for name, (spec, layout) in topology.tables.items()
     }
@@ -83,7 +83,7 @@ def make_agents(
             stage,
             table=tables[stage.table.name],
             looked_up=[tables[spec.name] for spec in stage.looks_up],
-            sender=producer,
+            sender=Fenced(producer),
             log_reader=log_reader,
             reader=Reader(
                 stage.reads, counts[stage.topic], settings.delivery.max_value, placed=bool(stage.table.sections)

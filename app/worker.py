@@ -56,7 +56,9 @@ class Worker:
         self.app = make_faust_app(settings, self)
         self.store = MongoStore(settings.mongo)
         # A producer has one request to a broker under way at a time: what others wait for has a way of its own.
-        self.producer, self._changelogs, self._lessons = (Producer(settings.servers, self.partitions) for _ in range(3))
+        self.producer, self._changelogs, self._lessons = (
+            Producer(settings.servers, self.partitions, self.app.membership) for _ in range(3)
+        )
         self.keeper = SnapshotKeeper.of(settings, self.store.pointers)
         self.learners = {spec.name: self._learner(spec) for spec in MODELS}
         self.tracking = TrackingService(settings.mlflow, self.learners)

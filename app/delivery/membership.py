@@ -3,7 +3,7 @@
 A worker that was frozen for longer than `broker.session_timeout` (a stopped process, a suspended machine, a network
 that was cut) wakes up in the middle of what it did, while another has its partitions. Rows that it writes then would
 lie behind that one's newer rows on the changelog, and the next recovery would bring the old state back. Kafka refuses
-its commits, not its records.
+its commits, not its records; `app.delivery.fencing` holds them back where they are written.
 """
 
 from __future__ import annotations
@@ -22,17 +22,22 @@ class Abandoned(Exception):  # noqa: N818  the worker stops or loses the partiti
     """The batch was left undone."""
 
 
+def ticking() -> float:
+    """Seconds that go by while the machine is suspended as well, where the system counts them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class Membership:
-    """Known for `seconds` after each heartbeat was sent that the brokers took: so long they wait for the next one.
+    """Known for `seconds` after each heartbeat was sent that the brokers took: so long they wait for the next one."""
 
-    What remains is a freeze between the look at this and the request that follows it.
-    """
-
-    def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = ticking) -> None:
         self._seconds = seconds
         self._clock = clock
         self._until = math.inf
         self._lost = False
+        self.place = 0
+        """Which place in the group this is: one that was lost is never had again."""
 
     def joined(self) -> None:
         """Partitions have been assigned to this worker."""
@@ -45,19 +50,20 @@ class Membership:
     def lose(self) -> None:
         """The brokers know this worker no more; what it had is another's."""
         self._lost = True
+        self.place += 1
 
     @property
     def known(self) -> bool:
         """Whether nobody else can have this worker's partitions."""
         return not self._lost and self._clock() < self._until
 
-    async def sure(self, stopping: Callable[[], bool]) -> None:
+    async def sure(self, stopping: Callable[[], bool], place: int | None = None) -> None:
         """Return while nobody else can have this worker's partitions, after waiting for the brokers where need be.
 
-        Raises Abandoned where they know this worker no more, or it stops before they answer.
+        Raises Abandoned where they know this worker no more, or not in this `place`, or it stops before they answer.
         """
-        while not self.known:
-            if self._lost or stopping():
+        while place not in (None, self.place) or not self.known:
+            if place not in (None, self.place) or self._lost or stopping():
                 raise Abandoned
             await asyncio.sleep(LOOK_SECONDS)
 

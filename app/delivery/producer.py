@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import murmur2
 
+from app.delivery.fencing import NEVER, Fence, NotAMemberError
+from app.delivery.membership import Membership
 from app.delivery.shortening import shorter
 
 log = logging.getLogger(__name__)
@@ -55,10 +57,12 @@ class Producer:
 
     A send that the broker refuses for now is repeated until it succeeds or `stop` is called: the ids of events are
     deterministic, so a record that arrives twice is harmless, and one that is given up would be lost.
+    With a membership, what is sent through `Fenced` is written only while that holds.
     """
 
-    def __init__(self, servers: list[str], partitions: dict[str, int]) -> None:
+    def __init__(self, servers: list[str], partitions: dict[str, int], membership: Membership | None = None) -> None:
         self._partitions = partitions
+        self._fence = None if membership is None else Fence(membership)
         self._servers = servers
         self._producer: AIOKafkaProducer | None = None
         self._stopping = asyncio.Event()
@@ -74,6 +78,8 @@ class Producer:
             request_timeout_ms=10_000,
             metadata_max_age_ms=60_000,
         )
+        if self._fence is not None:
+            self._fence.install(self._producer.client)
         await self._producer.start()
 
     def give_up(self) -> None:
@@ -91,7 +97,7 @@ class Producer:
         count = self._partitions[topic]
         return 0 if count == 1 else partition_of(key, count)
 
-    async def send(self, records: Iterable[Outgoing]) -> None:
+    async def send(self, records: Iterable[Outgoing], fenced: bool = False) -> None:
         """Send records to wherever their keys belong; returns when the brokers have all of them."""
         by_partition: dict[tuple[str, int], list[Row]] = {}
         for record in records:
@@ -102,28 +108,34 @@ class Producer:
                 rows = by_partition[target] = []
             rows.append((key, record.value, record.headers))
         await asyncio.gather(
-            *(self._deliver(topic, partition, rows) for (topic, partition), rows in by_partition.items())
+            *(self._deliver(topic, partition, rows, fenced) for (topic, partition), rows in by_partition.items())
         )
 
-    async def send_to(self, topic: str, partition: int, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
+    async def send_to(
+        self, topic: str, partition: int, rows: Iterable[tuple[bytes, bytes | None]], fenced: bool = False
+    ) -> int:
         """Send key-value rows to one partition; the offset of the last."""
-        return await self._deliver(topic, partition, [(key, value, []) for key, value in rows])
+        return await self._deliver(topic, partition, [(key, value, []) for key, value in rows], fenced)
 
-    async def _deliver(self, topic: str, partition: int, rows: Sequence[Row]) -> int:
+    async def _deliver(self, topic: str, partition: int, rows: Sequence[Row], fenced: bool = False) -> int:
         """One batch after the other: a batch that has to be repeated must not end up behind the next one.
 
         A topic's limit holds for a whole batch: one that is too large goes in halves, and a dead letter is cut.
         """
         assert self._producer is not None, "start() comes first"
         done, last, attempt, most = 0, -1, 0, len(rows)
+        place = self._fence.place if fenced and self._fence is not None else NEVER
         while done < len(rows):
             batch, count = self._fill(rows, done, most)
             try:
-                metadata = await (await self._producer.send_batch(batch, topic, partition=partition))
+                metadata = await self._write(batch, topic, partition, place)
             except TOO_LARGE as error:
                 most = max(count // 2, 1)
                 if count == 1:
                     rows = _cut(topic, rows, done, error)
+            except NotAMemberError:
+                assert self._fence is not None
+                await self._fence.passed(place, self._stopping)
             except KafkaError as error:
                 if not await self._may_repeat(error, attempt):
                     raise
@@ -132,6 +144,13 @@ class Producer:
             else:
                 done, last, attempt = done + count, metadata.offset + count - 1, 0
         return last
+
+    async def _write(self, batch: Any, topic: str, partition: int, place: int) -> Any:
+        assert self._producer is not None
+        if self._fence is None:
+            return await (await self._producer.send_batch(batch, topic, partition=partition))
+        with self._fence.holds(topic, partition, place):
+            return await (await self._producer.send_batch(batch, topic, partition=partition))
 
     def _fill(self, rows: Sequence[Row], start: int, most: int) -> tuple[Any, int]:
         """A batch of the rows from `start` on, as many as fit and `most` at most, and how many those are."""
@@ -153,6 +172,24 @@ class Producer:
         except TimeoutError:
             return True
         return False
+
+
+class Fenced:
+    """The way out of what is made of this worker's partitions: nothing of it is written once they may be another's.
+
+    Calls raise Abandoned then.
+    """
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """As the producer's."""
+        await self._producer.send(records, fenced=True)
+
+    async def send_to(self, topic: str, partition: int, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
+        """As the producer's."""
+        return await self._producer.send_to(topic, partition, rows, fenced=True)
 
 
 def _cut(topic: str, rows: Sequence[Row], place: int, error: KafkaError) -> Sequence[Row]:

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from app.delivery.producer import Producer
+from app.delivery.producer import Fenced
 from app.delivery.recovery import WholeRecovery
 from schemas.base import Entity
 
@@ -191,7 +191,7 @@ class BatchTable(WholeRecovery):
         """A fresh view of one partition for one batch, over rows that will be in the table soon."""
         return PartitionRows(self.database(partition), uncommitted)
 
-    async def write(self, producer: Producer, partition: int, rows: Rows) -> None:
+    async def write(self, producer: Fenced, partition: int, rows: Rows) -> None:
         """Put `rows` on the changelog, wait for the brokers, then into RocksDB in one write with the offset."""
         if not rows:
             return

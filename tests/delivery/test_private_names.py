@@ -14,9 +14,12 @@ import faust
 import pytest
 import rocksdict
 from aiokafka import client
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from faust.app.base import App
@@ -125,6 +128,16 @@ def test_what_was_fetched_is_unpacked_only_when_it_is_asked_for() -> None:
     assert fetched.index("PartitionRecords(") < fetched.index("self._records[tp] = FetchResult(")
     assert "self._consumer_record(" in inspect.getsource(PartitionRecords._unpack_records)
     assert inspect.isgeneratorfunction(PartitionRecords._unpack_records)
+
+
+def test_a_request_is_made_of_what_it_carries_in_the_step_in_which_it_is_written() -> None:
+    written = inspect.getsource(AIOKafkaConnection.send)
+    assert written.index("request.prepare(") < written.index("self._writer.write(")
+    assert "await" not in written.partition("self._writer.write(")[0]
+    request = ProduceRequest(None, -1, 1000, [("ratings", [(0, b"")])])
+    assert request._topics == [("ratings", [(0, b"")])]
+    assert "await self._client.send(node_id, request)" in inspect.getsource(SendProduceReqHandler.do)
+    assert isinstance(inspect.getattr_static(aiokafka.AIOKafkaProducer, "client"), property)
 
 
 def test_each_answer_is_unpacked_by_two_classes_that_can_be_replaced() -> None:
