@@ -49,6 +49,8 @@ from tests.connectors.service import (
 NAME = "under-test"
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
+GENEROUS = 30.0
+"""Seconds that an answer may take where a test is about something else: a busy machine stands still for moments."""
 READ_BY: dict[str, type[Record]] = {
     kind.topic: kind
     for kind in (
@@ -217,11 +219,18 @@ class ConnectorSuite:
 
     @asynccontextmanager
     async def connector(
-        self, site: Service, clock: FakeClock, *, allow: bool = True, bare: bool = False, **keys: Any
+        self,
+        site: Service,
+        clock: FakeClock,
+        *,
+        allow: bool = True,
+        bare: bool = False,
+        timeout: float = GENEROUS,
+        **keys: Any,
     ) -> AsyncIterator[Connector[Any]]:
-        """The connector, ready to run; `bare`: without its credential."""
+        """The connector, ready to run; `bare`: without its credential; `timeout`: seconds that an answer may take."""
         options: dict[str, Any] = {"contact": "tests@example.org", "max_body": LARGE // 2, "cache": self.cache}
-        async with Fetcher(site.allow if allow else (), 0.5, clock=clock.clock, **options) as fetcher:
+        async with Fetcher(site.allow if allow else (), timeout, clock=clock.clock, **options) as fetcher:
             yield make(config_of(NAME, self.table(site, **keys)), fetcher, {} if bare else self.environ())
 
     async def run(
@@ -435,7 +444,7 @@ class ConnectorSuite:
     async def test_a_service_that_falls_silent_is_asked_again(
         self, site: Service, tmp_path: Path, clock: FakeClock
     ) -> None:
-        report, broker, expected = await self.disturbed(site, tmp_path, clock, "first", silent)
+        report, broker, expected = await self.disturbed(site, tmp_path, clock, "first", silent, timeout=1.0)
         assert (report.status, report.retries, broker.sent()) == ("success", 1, expected)
 
     @pytest.mark.parametrize("at", ["first", "last"])
@@ -559,7 +568,7 @@ class ConnectorSuite:
         for fault in (echo, shown, dropped, cut_off, silent, oversized, a_page, type(self).auth, status(404, secret)):
             broker = Broker()
             site.faults.extend([fault] * 2)
-            report = await self.run(site, tmp_path / str(len(told)), clock, broker, retries=1)
+            report = await self.run(site, tmp_path / str(len(told)), clock, broker, retries=1, timeout=0.5)
             site.faults.clear()
             told.append(msgspec.json.encode(report).decode() + str(broker.sent(dead=True)))
         seen = str(site.asked)

@@ -41,7 +41,7 @@ class World:
             kind="reader", base_url=self.book.url + "/", token_env="MARQUEE_BOOK", retries=0, **keys
         )
         self.broker = Broker()
-        async with Fetcher(self.book.allow, 1.0, clock=self.clock.clock, cache=self.cache) as fetcher:
+        async with Fetcher(self.book.allow, clock=self.clock.clock, cache=self.cache) as fetcher:
             reader = Reader(config, Session(config, fetcher, environ))
             if prepare is not None:
                 prepare(reader)
@@ -242,7 +242,7 @@ async def test_the_same_tag_behind_a_redirect_that_leads_elsewhere_is_not_believ
 
 
 async def test_looks_that_are_no_runs_keep_nothing(world: World) -> None:
-    async with Fetcher(world.book.allow, 1.0, cache=world.cache) as fetcher:
+    async with Fetcher(world.book.allow, cache=world.cache) as fetcher:
         session = Session(ConnectorConfig(kind="reader", base_url=world.book.url + "/"), fetcher, {})
         for _ in range(2):
             assert await session.get_json("") == ["one"]

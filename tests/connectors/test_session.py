@@ -84,7 +84,7 @@ async def _session(
 ) -> AsyncIterator[Session]:
     allow = tuple(entry for site in sites for entry in site.allow)
     clock = clock or FakeClock()
-    async with Fetcher(allow, 1.0, max_body=LIMIT, clock=clock.clock) as fetcher:
+    async with Fetcher(allow, max_body=LIMIT, clock=clock.clock) as fetcher:
         config = ConnectorConfig(kind="echo", base_url=sites[0].url if sites else "", **keys)
         yield Session(config, fetcher, environ or {})
 
