@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Final
 
 import faust
@@ -20,6 +19,7 @@ from app.delivery.stage_worker import StageWorker
 from app.delivery.stream import BUSY_BATCH
 from app.delivery.table import ROCKSDB_OPTIONS, BatchTable, Rows
 from app.delivery.topics import partitions
+from app.delivery.transport import end_of
 from app.observe.traces import make_tracer
 from app.settings import Settings
 from app.topology import Kind, Stage, TableSpec, Topology
@@ -92,20 +92,10 @@ def make_agents(
             stopping=lambda: bool(app.should_stop or app.consumer.suspend_flow.is_set()),
             tracer=tracer,
             membership=app.membership,
-            end=partial(_end, app),
+            end=lambda topic, partition: end_of(app.consumer, TP(topic, partition)),
         )
         topic = app.topic(stage.topic, key_type=bytes, value_type=bytes, partitions=counts[stage.topic])
         app.agent(topic, name=stage.name, concurrency=1)(_body(app, stage, worker, waits[stage.name]))
-
-
-def _end(app: faust.App, topic: str, partition: int) -> int | None:
-    """Where a partition ends, as the last fetch said; None where it is not assigned any more."""
-    try:
-        found = app.consumer.highwater(TP(topic, partition))
-    except Exception:
-        # Which of several errors says so depends on how far a rebalance is.
-        return None
-    return None if found is None else int(found)
 
 
 def read_by_none_but(topology: Topology, those: Callable[[Stage], bool]) -> frozenset[str]:

@@ -7,15 +7,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas import events
+
 RATE = r"^[1-9]\d*/[smhd]$"
 QUOTA = r"^[1-9]\d*/d$"
 
 Rate = Annotated[str, Meta(pattern=RATE, description="requests a second, minute, hour or day of one account: 1/s")]
 DailyQuota = Annotated[str, Meta(pattern=QUOTA, description="requests a day of one account, such as 100/d")]
-SourceName = Annotated[
-    str,
-    Meta(min_length=1, max_length=512, pattern=r"^[^\x00]*$", description="source of the records; default: NAME"),
-]
+SourceName = Annotated[events.SourceName, Meta(description="source of the records; default: NAME")]
 Variable = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$", description="environment variable with the credential")]
 Days = Annotated[int, Meta(ge=1, le=36_500, description="days that its data may be stored; none: for ever")]
 Learnt = Annotated[bool, Meta(description="whether models may learn from its data")]

@@ -62,10 +62,13 @@ class Membership:
 
         Raises Abandoned where they know this worker no more, or not in this `place`, or it stops before they answer.
         """
-        while place not in (None, self.place) or not self.known:
-            if place not in (None, self.place) or self._lost or stopping():
-                raise Abandoned
+        while place in (None, self.place):
+            if self.known:
+                return
+            if self._lost or stopping():
+                break
             await asyncio.sleep(LOOK_SECONDS)
+        raise Abandoned
 
 
 def watch(coordinator: Any, membership: Membership) -> None:

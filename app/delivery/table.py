@@ -100,9 +100,11 @@ class PartitionRows:
 
     def set_mark(self, topic: str, offset: int) -> None:
         """Move the mark; last in the batch, so that a torn write never has the mark without the state."""
-        key = f"{MARK_PREFIX}{topic}".encode()
-        self.batch.pop(key, None)
-        self.batch[key] = str(offset).encode()
+        self._put_last(f"{MARK_PREFIX}{topic}", offset)
+
+    def _put_last(self, key: str, offset: int) -> None:
+        self.batch.pop(key.encode(), None)
+        self.batch[key.encode()] = str(offset).encode()
 
     def moved(self, topic: str, partition: int) -> int:
         """The offset of the last record that was sent on here from that partition of the topic; -1 where none was."""
@@ -111,9 +113,7 @@ class PartitionRows:
 
     def set_moved(self, topic: str, partition: int, offset: int) -> None:
         """Say which record was the last; after those that it stands for, as a mark."""
-        key = f"{MOVED_PREFIX}{topic}|{partition}".encode()
-        self.batch.pop(key, None)
-        self.batch[key] = str(offset).encode()
+        self._put_last(f"{MOVED_PREFIX}{topic}|{partition}", offset)
 
     def left_open(self, topic: str) -> frozenset[int]:
         """Offsets up to the mark whose effects are not in this table, since nobody has answered yet."""

@@ -123,6 +123,16 @@ class TrueEnds(driver.Consumer):  # type: ignore[misc]
         return ends
 
 
+def end_of(consumer: Any, tp: TP) -> int | None:
+    """Where a partition ends, as the last fetch said; None before the first, and where it is not assigned any more."""
+    try:
+        found = consumer.highwater(tp)
+    except Exception:
+        # Which of several errors says "not assigned any more" depends on how far a rebalance is.
+        return None
+    return None if found is None else int(found)
+
+
 async def true_ends(servers: list[str], hints: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
     """End offsets as the fetch response's high watermark says, starting from ListOffsets' `hints`."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from faust.types import TP
 from yarl import URL
 
+from app.delivery.transport import end_of
 from app.topology import Kind
 from app.web.parts import Learning, Spot, WorkerParts
 
@@ -72,12 +73,7 @@ class Engine:
         """The offset after the partition's last record, as the last fetch said; None before the first."""
         if not self._worker.prepared:
             return None
-        try:
-            found = self._app.consumer.highwater(tp)
-        except Exception:
-            # Which of several errors says "not assigned any more" depends on how far a rebalance is.
-            return None
-        return None if found is None else int(found)
+        return end_of(self._app.consumer, tp)
 
     def spots(self) -> list[Spot]:
         """Where every stage stands at every partition that it has here."""

@@ -8,10 +8,20 @@ from typing import Any
 import faust
 import pytest
 
+from app.delivery.membership import Membership
 from app.delivery.recovery import PlainTables
 from app.delivery.stream import BatchStream
 from app.delivery.table import BatchTable
 from app.delivery.transport import Transport
+
+
+class Clock:
+    """Seconds that go by when the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class OfflineApp(faust.App):  # type: ignore[misc]
@@ -35,3 +45,17 @@ async def offline(tmp_path: Path) -> Any:
         Table=BatchTable,
         TableManager=PlainTables,
     )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def membership(clock: Clock) -> Membership:
+    """A place in the group that is known for eight seconds."""
+    found = Membership(8.0, clock)
+    found.joined()
+    return found

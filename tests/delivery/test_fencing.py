@@ -15,17 +15,9 @@ from app.delivery.fetching import RawConsumer
 from app.delivery.membership import Abandoned, Membership
 from app.delivery.producer import Fenced, Outgoing, Producer
 from app.embedded.broker import Broker
+from tests.delivery.conftest import Clock
 
 LOST, DOUBTED = "fenced-lost", "fenced-doubted"
-
-
-class Clock:
-    """Seconds that go by when the test says so."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Client:
@@ -38,18 +30,6 @@ class Client:
         await asyncio.sleep(0)
         request.prepare({0: (0, 8)})
         self.written.append(request._topics)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def membership(clock: Clock) -> Membership:
-    found = Membership(8.0, clock)
-    found.joined()
-    return found
 
 
 def request(*topics: str) -> ProduceRequest:

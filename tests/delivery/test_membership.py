@@ -7,15 +7,7 @@ import asyncio
 import pytest
 
 from app.delivery.membership import Abandoned, Membership, watch
-
-
-class Clock:
-    """Seconds that go by when the test says so."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.delivery.conftest import Clock
 
 
 class Coordinator:
@@ -32,18 +24,6 @@ class Coordinator:
 
     def reset_generation(self) -> None:
         self.resets += 1
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def membership(clock: Clock) -> Membership:
-    found = Membership(8.0, clock)
-    found.joined()
-    return found
 
 
 async def test_a_place_is_known_for_as_long_as_the_brokers_wait_after_a_heartbeat_was_sent(
